@@ -1,0 +1,28 @@
+//! Builds fleets of databases: a package of SQL scripts and a list of targets go in, one final state per target comes out.
+//!
+//! The modules, in the order in which a run passes through them: `cli` and `settings` say what is wanted; [`package`]
+//! and `targets` read it; `plan` decides the order; [`queue`] hands targets to the [`worker`], which builds each by way of
+//! an [`engine`]; `monitor` turns events and result lines into progress and a verdict; `report` shows them. `run` ties
+//! them together. [`protocol`] is what they say to each other, [`sql`] what they know of the language.
+
+#[cfg(feature = "deploy")]
+pub mod cli;
+pub mod engine;
+#[cfg(feature = "deploy")]
+pub mod monitor;
+pub mod package;
+#[cfg(feature = "deploy")]
+pub mod plan;
+pub mod protocol;
+pub mod queue;
+#[cfg(feature = "deploy")]
+pub mod report;
+#[cfg(feature = "deploy")]
+pub mod run;
+#[cfg(feature = "deploy")]
+pub mod settings;
+pub mod sql;
+#[cfg(feature = "deploy")]
+pub mod targets;
+pub mod telemetry;
+pub mod worker;
