@@ -8,6 +8,7 @@
 #[cfg(feature = "deploy")]
 pub mod cli;
 pub mod engine;
+pub mod events;
 #[cfg(feature = "deploy")]
 pub mod monitor;
 pub mod package;

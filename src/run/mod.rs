@@ -1,0 +1,160 @@
+//! A run on this machine, one line per stage.
+
+mod demo;
+mod drive;
+mod identity;
+mod inputs;
+mod record;
+mod signals;
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+
+pub use demo::demo;
+
+use crate::{
+    Error, ExitCode, engine,
+    engine::audit,
+    events,
+    monitor::Monitor,
+    plan::Plan,
+    protocol::{JobSpec, PackageRef, Target, TargetKey},
+    queue::{InProcess, Queue},
+    report::{self, Report, Run},
+    settings::RunSettings,
+    worker::{Results, Shutdown, Worker, prepare::Prepared},
+};
+
+/// Added to the time-outs of the package for the time to wait for a locked database.
+const LOCK_WAIT_EXTRA: Duration = Duration::from_secs(300);
+
+/// A lock is waited for this long at most, whatever a package's time-outs add up to.
+const LOCK_WAIT_MOST: Duration = Duration::from_secs(24 * 3600);
+
+/// Builds every target from this process, and tells what became of each.
+pub async fn threaded(settings: RunSettings) -> Result<ExitCode, Error> {
+    let (report, _) = run(settings).await?;
+    Ok(report.code())
+}
+
+/// Everything up to the report; the report has been shown.
+async fn run(settings: RunSettings) -> Result<(Report, Run), Error> {
+    let inputs = inputs::read(&settings)?;
+    let resumed = record::resumed(&settings, &inputs.package)?;
+    let mut job = job(&settings, &inputs, resumed);
+    let prepared = Prepared::new(&inputs.package, &job).map_err(Error::package)?;
+    job.build.lock_wait = settings.lock_wait.unwrap_or_else(|| lock_wait(&prepared));
+    let plan = plan(&job, inputs.targets)?;
+    let engine = engine::connect(
+        job.platform,
+        &job.connection,
+        settings.password.clone(),
+        job.build.ledger_schema.clone(),
+    )
+    .map_err(Error::engine)?;
+    let folder = record::begin(&settings.root_logging_path, &job, &plan)?;
+    let targets: Vec<(TargetKey, Target)> = plan.into_keyed_targets();
+
+    let mut reporter = report::reporter(settings.output);
+    for warning in &inputs.warnings {
+        reporter.message(warning);
+    }
+    let (publisher, subscription) = events::InProcess::new();
+    let worker = Arc::new(Worker {
+        new_run: resumed.is_none(),
+        name: identity::worker(),
+        audit: audit_run(&job),
+        events: Arc::new(publisher),
+        results: Some(Results::open(&folder.join("results"), &identity::worker()).map_err(|error| Error::file(&folder, error))?),
+        logs: Some(folder.join("databases")),
+        prepared: Arc::new(prepared),
+        engine,
+        job: job.clone(),
+    });
+    let queue = InProcess::new(job.platform, job.concurrency);
+    queue
+        .send_all(targets.iter().map(|(_, target)| target.clone()).collect())
+        .await
+        .map_err(Error::service)?;
+    let drive = drive::Drive {
+        worker,
+        queue: &queue,
+        shutdown: Shutdown::new(),
+        monitor: Monitor::new(job.run_id, targets),
+        events: subscription,
+        reporter: &mut *reporter,
+        budget: settings.max_failures,
+        drain_timeout: settings.drain_timeout,
+    };
+    let ended = drive.run().await;
+
+    let run = Run {
+        run_id: job.run_id,
+        package: job.package.clone(),
+        platform: job.platform,
+        trial: job.build.trial,
+        started: job_started(&job),
+        finished: Timestamp::now(),
+        refused: None,
+        cancelled: ended.cancelled,
+        service_failed: ended.service_failed,
+        halted: ended.halted,
+        left_over: Vec::new(),
+        folder: Some(settings.root_logging_path.clone()),
+    };
+    let report = Report::new(run.clone(), &ended.verdict);
+    record::end(&settings.root_logging_path, &folder, &ended.verdict, &report)?;
+    reporter.finish(&report).or_else(ignore_closed).map_err(Error::Output)?;
+    Ok((report, run))
+}
+
+fn job(settings: &RunSettings, inputs: &inputs::Inputs, resumed: Option<uuid::Uuid>) -> JobSpec {
+    let package = &inputs.package;
+    let mut build = settings.build.clone();
+    if build.requested_by.is_empty() {
+        build.requested_by = identity::user();
+    }
+    JobSpec {
+        version: JobSpec::VERSION,
+        run_id: resumed.unwrap_or_else(uuid::Uuid::new_v4),
+        package: PackageRef {
+            name: package.name.clone(),
+            build_hash: package.build_hash(),
+            sha256: package.sha256(),
+        },
+        platform: settings.platform,
+        connection: settings.connection.clone(),
+        build,
+        concurrency: settings.concurrency,
+        created: Timestamp::now(),
+    }
+}
+
+fn job_started(job: &JobSpec) -> Timestamp {
+    job.created
+}
+
+/// As long as another build of the same package may take, and some.
+fn lock_wait(prepared: &Prepared) -> Duration {
+    prepared.total_timeout().saturating_add(LOCK_WAIT_EXTRA).min(LOCK_WAIT_MOST)
+}
+
+fn plan(job: &JobSpec, targets: Vec<Target>) -> Result<Plan, Error> {
+    Plan::new(job.package.clone(), job.platform, job.concurrency, 1, targets).map_err(Error::plan)
+}
+
+fn audit_run(job: &JobSpec) -> audit::Run {
+    audit::Run {
+        package: job.package.name.clone(),
+        package_hash: job.package.build_hash.clone(),
+        user: identity::user(),
+        requested_by: job.build.requested_by.clone(),
+        description: job.build.description.clone(),
+    }
+}
+
+/// A reader that went away has seen what it wanted.
+fn ignore_closed(error: std::io::Error) -> std::io::Result<()> {
+    if error.kind() == std::io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
+}
