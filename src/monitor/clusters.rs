@@ -27,8 +27,10 @@ pub struct Cluster {
     pub code: Option<String>,
     /// The message without what differs between databases.
     pub message: String,
-    /// The servers on which it occurred, the most affected first.
+    /// The servers on which it occurred, the most affected first; at most [`Cluster::MOST_SERVERS`].
     pub servers: Vec<ServerCount>,
+    /// The servers that are not listed.
+    pub more_servers: usize,
     /// The first targets in which it occurred; at most [`Cluster::MOST_EXAMPLES`].
     pub examples: Vec<String>,
     /// One of the errors as it was.
@@ -38,6 +40,9 @@ pub struct Cluster {
 impl Cluster {
     /// How many targets are named.
     pub const MOST_EXAMPLES: usize = 3;
+
+    /// How many servers are named.
+    pub const MOST_SERVERS: usize = 100;
 }
 
 /// A server and a number of targets on it.
@@ -107,6 +112,7 @@ impl Gathered {
             code: error.code.clone(),
             message,
             servers: Vec::new(),
+            more_servers: 0,
             examples: Vec::new(),
             sample: error.clone(),
         };
@@ -138,8 +144,11 @@ impl Gathered {
         servers.sort_by(|left, right| {
             (Reverse(left.count), &left.server).cmp(&(Reverse(right.count), &right.server))
         });
+        let more_servers = servers.len().saturating_sub(Cluster::MOST_SERVERS);
+        servers.truncate(Cluster::MOST_SERVERS);
         Cluster {
             servers,
+            more_servers,
             ..self.cluster
         }
     }
@@ -203,6 +212,18 @@ mod tests {
             .collect();
         let expected = [(14, "1".into()), (14, "42P01".into()), (15, "42P01".into())];
         assert_eq!(places, expected);
+    }
+
+    #[test]
+    fn of_many_servers_the_first_hundred_are_named() {
+        let lines: Vec<ResultLine> = (0..150)
+            .map(|number| failed(&format!("s{number}"), "d", "a.sql", "no"))
+            .collect();
+        let clusters = clusters(&lines);
+        assert_eq!(
+            (clusters[0].servers.len(), clusters[0].more_servers),
+            (100, 50)
+        );
     }
 
     #[test]
