@@ -1,6 +1,6 @@
 //! The report as data: what every form of output is rendered from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -93,8 +93,8 @@ pub struct Report {
     pub unresolved: Listing<TargetReport>,
     /// Successful targets with something to say nevertheless.
     pub warnings: Listing<TargetReport>,
-    /// The files written.
-    pub files: Vec<PathBuf>,
+    /// The paths of the files written.
+    pub files: Vec<String>,
     /// What to do next, one sentence each.
     pub next_steps: Vec<String>,
 }
@@ -170,7 +170,7 @@ impl Report {
             }),
             unresolved: targets(|line| List::of(line.state) == List::Unresolved),
             warnings: targets(|line| line.state.is_success() && !line.warnings.is_empty()),
-            files: run.folder.as_deref().map(paths).unwrap_or_default(),
+            files: run.folder.as_deref().map(shown_paths).unwrap_or_default(),
             next_steps,
             run_id: run.run_id,
             package: run.package,
@@ -242,6 +242,14 @@ fn situation(run: &Run, totals: Totals) -> Situation {
         left_over: !run.left_over.is_empty(),
         totals,
     }
+}
+
+/// Paths as text: one that is no Unicode must not cost a user the report.
+fn shown_paths(folder: &Path) -> Vec<String> {
+    let paths = paths(folder).into_iter();
+    paths
+        .map(|path| path.to_string_lossy().into_owned())
+        .collect()
 }
 
 #[cfg(test)]

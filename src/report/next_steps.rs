@@ -2,63 +2,77 @@
 
 use std::path::Path;
 
-use super::{List, Run};
+use super::{List, Run, text_format::plural};
 use crate::monitor::Totals;
 
 /// The next steps after `run`, one sentence each; none when there is nothing to do.
 pub fn next_steps(run: &Run, totals: &Totals) -> Vec<String> {
-    let again = totals.rolled_back + totals.failed + totals.busy + totals.crashed + totals.skipped;
     let id = run.run_id;
-    let steps = [
-        (
-            again,
-            format!(
-                "Build the {again} that failed or were not run: correct the cause, then repeat the command with --override {}",
-                list(run, List::Failure)
-            ),
-        ),
+    let mut steps: Vec<String> = build_the_rest(run, totals).into_iter().collect();
+    let by_state = [
         (
             totals.failed,
-            format!(
-                "Of these, {} may hold a part of the build, because it did not run in a transaction: look at them first",
-                totals.failed
-            ),
+            "Before that, look at {}: without a transaction a part of the build may have stayed"
+                .to_owned(),
+            "failed target",
         ),
         (
             totals.partly_committed,
             format!(
-                "Build the missing databases of {} partly committed: repeat the command with --resume {id} --finish-partial",
-                totals.partly_committed
+                "Build the missing databases of {{}}: repeat the command with --resume {id} --finish-partial"
             ),
+            "partly committed target",
         ),
         (
             totals.interrupted,
             format!(
-                "Look at the {} interrupted; where the build may run again, repeat the command with --resume {id} --redo interrupted",
-                totals.interrupted
+                "Look at {{}}; where the build may run again, repeat the command with --resume {id} --redo interrupted"
             ),
+            "interrupted target",
         ),
         (
             totals.unknown,
             format!(
-                "Find out about the {} unknown: repeat the command with --resume {id}, which builds only where this run has not committed",
-                totals.unknown
+                "Find out about {{}}: repeat the command with --resume {id}, which builds only where this run has not committed"
             ),
+            "unknown target",
         ),
     ];
-    let mut steps: Vec<String> = steps
-        .into_iter()
-        .filter_map(|(count, step)| (count > 0).then_some(step))
-        .collect();
+    for (count, step, noun) in by_state {
+        if count > 0 {
+            steps.push(step.replace("{}", &plural(count, noun)));
+        }
+    }
     if run.trial && totals.trial_rolled_back > 0 && totals.trial_rolled_back == totals.targets {
         steps.push("Commit it: repeat the command without --trial".to_owned());
     }
     steps
 }
 
-fn list(run: &Run, list: List) -> String {
-    let folder = run.folder.as_deref().unwrap_or(Path::new(""));
-    let path = folder.join(list.file_name()).display().to_string();
+fn build_the_rest(run: &Run, totals: &Totals) -> Option<String> {
+    let wrong = totals.rolled_back + totals.failed + totals.busy + totals.crashed;
+    let rest = wrong + totals.skipped;
+    if rest == 0 {
+        return None;
+    }
+    let first = if wrong > 0 {
+        "Correct the cause, then build"
+    } else {
+        "Build"
+    };
+    let how = match &run.folder {
+        Some(folder) => format!("repeat the command with --override {}", list(folder)),
+        None => "repeat the command with a list of these".to_owned(),
+    };
+    Some(format!(
+        "{first} the rest ({}): {how}",
+        plural(rest, "target")
+    ))
+}
+
+/// The list as a shell reads it.
+fn list(folder: &Path) -> String {
+    let path = folder.join(List::Failure.file_name()).display().to_string();
     if path.contains(char::is_whitespace) {
         return format!("\"{path}\"");
     }
@@ -117,6 +131,28 @@ mod tests {
                 .iter()
                 .all(|step| !step.contains("--trial"))
         );
+    }
+
+    #[test]
+    fn the_cause_is_corrected_only_where_there_is_one() {
+        assert_eq!(
+            steps(&[State::Skipped]),
+            [
+                "Build the rest (1 target): repeat the command with --override logs/failuredatabases.cfg"
+            ]
+        );
+        assert!(
+            steps(&[State::Skipped, State::Busy])[0]
+                .starts_with("Correct the cause, then build the rest (2 targets)")
+        );
+    }
+
+    #[test]
+    fn a_list_that_was_not_written_is_not_named() {
+        let mut run = run();
+        run.folder = None;
+        let steps = next_steps(&run, &[State::Busy].into_iter().collect());
+        assert!(steps.iter().all(|step| !step.contains(".cfg")), "{steps:?}");
     }
 
     #[test]

@@ -83,10 +83,10 @@ pub fn render(report: &Report, style: Style) -> String {
 fn verdict(report: &Report, style: Style) -> String {
     let (paint, headline) = headline(report);
     let totals = &report.totals;
-    let trial = if report.trial {
-        "; a trial, nothing was changed"
-    } else {
-        ""
+    let trial = match report.trial {
+        true if may_have_changed(totals) => "; a trial",
+        true => "; a trial, nothing was changed",
+        false => "",
     };
     let mut text = format!(
         "{}: {} of {} succeeded{}{trial}\n",
@@ -110,6 +110,12 @@ fn verdict(report: &Report, style: Style) -> String {
         }
     }
     text
+}
+
+/// Even a trial cannot promise what it has no transaction or no evidence for.
+fn may_have_changed(totals: &Totals) -> bool {
+    let undone = totals.trial_rolled_back + totals.rolled_back + totals.busy + totals.skipped;
+    undone < totals.targets
 }
 
 fn headline(report: &Report) -> (Paint, &'static str) {

@@ -143,15 +143,20 @@ fn cluster_lines(number: usize, cluster: &Cluster, style: Style) -> Vec<String> 
     lines.push(format!("     {}", one_line(&sample.message, MESSAGE_CHARS)));
     if let Some(statement) = &sample.statement {
         let statement = style.paint(Paint::Faint, one_line(statement, 200));
-        lines.push(format!("     in: {statement}"));
+        lines.push(format!("     statement: {statement}"));
     }
-    lines.push(format!("     on: {}", server_counts(cluster)));
     let examples: Vec<String> = cluster
         .examples
         .iter()
         .map(|name| one_line(name, 100))
         .collect();
-    lines.push(format!("     as: {}", examples.join(", ")));
+    let examples = examples.join(", ");
+    if cluster.count == 1 {
+        lines.push(format!("     target: {examples}"));
+    } else {
+        lines.push(format!("     servers: {}", server_counts(cluster)));
+        lines.push(format!("     for example: {examples}"));
+    }
     lines
 }
 
@@ -202,10 +207,7 @@ pub(super) fn left_over(report: &Report) -> Option<Section> {
 
 /// Where everything is written down.
 pub(super) fn files(report: &Report) -> Option<Section> {
-    let lines = report
-        .files
-        .iter()
-        .map(|path| format!("  {}", path.display()));
+    let lines = report.files.iter().map(|path| format!("  {path}"));
     Section::of("Files", lines.collect())
 }
 
