@@ -132,6 +132,12 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn the_documentation_shows_such_a_line() {
+        let documentation = include_str!("../../docs/output.md");
+        assert!(documentation.contains(&progress_line(&progress(Instant::now()))));
+    }
+
+    #[test]
     fn what_is_not_known_or_nought_is_left_out() {
         let mut slow = progress(Instant::now());
         slow.per_second = Some(0.05);

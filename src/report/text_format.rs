@@ -6,19 +6,32 @@ use crate::protocol::ErrorReport;
 
 /// Foreign text on one line of at most `most` characters.
 ///
-/// A database's message must neither break the layout nor control the terminal, so white space is folded and control
-/// characters are left out.
+/// A database's message must neither break the layout nor control the terminal or the CI service that reads along, so
+/// white space is folded, control characters are left out, and what would be a command is broken up.
 pub(super) fn one_line(text: &str, most: usize) -> String {
     let folded = text.split_whitespace().flat_map(|word| [" ", word]).skip(1);
-    let mut chars = folded.flat_map(str::chars).filter(|char| !is_unsafe(*char));
-    let line: String = chars.by_ref().take(most).collect();
-    if chars.next().is_none() {
+    let safe = folded.flat_map(str::chars).filter(|char| !is_unsafe(*char));
+    // One more than is shown, to know whether something is left out.
+    let line = without_commands(safe.take(most.saturating_add(1)).collect());
+    if line.chars().count() <= most {
         return line;
     }
     line.chars()
         .take(most.saturating_sub(1))
         .chain(['…'])
         .collect()
+}
+
+/// GitHub acts on lines that begin with `::` and on `##[` anywhere, Azure DevOps on `##vso[` and `##[` anywhere.
+fn without_commands(line: String) -> String {
+    let lower = line.to_ascii_lowercase();
+    if lower.contains("##vso[") || lower.contains("##[") {
+        return without_commands(line.replace('#', "# "));
+    }
+    if line.trim_start().starts_with("::") {
+        return line.replacen("::", ": :", 1);
+    }
+    line
 }
 
 /// Control characters, and those that turn the direction of what follows.
@@ -79,6 +92,22 @@ mod tests {
     }
 
     #[test]
+    fn commands_to_ci_services_are_broken_up() {
+        let cases = [
+            ("::error::x", ": :error::x"),
+            ("\u{1b} ::stop", " : :stop"),
+            ("a::b", "a::b"),
+            ("x ##vso[task.complete]", "x # # vso[task.complete]"),
+            ("x #\u{7}##VSO[a]", "x # # # VSO[a]"),
+            ("::##[error]", ": :# # [error]"),
+            ("no table ##temp", "no table ##temp"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(one_line(text, 100), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn a_place_is_told_as_far_as_it_is_known() {
         let mut error = ErrorReport {
             line: Some(3),
@@ -109,8 +138,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_line_is_a_line(text in any::<String>(), most in 1_usize..50) {
+        fn a_line_is_a_line(text in prop_oneof![any::<String>(), "[ :#vsoVSO\\[\n\u{7}]{0,20}"], most in 1_usize..50) {
             let line = one_line(&text, most);
+            let lower = line.to_ascii_lowercase();
+            prop_assert!(!lower.trim_start().starts_with("::") && !lower.contains("##vso[") && !lower.contains("##["));
             prop_assert!(line.chars().count() <= most);
             prop_assert!(!line.chars().any(is_unsafe));
         }

@@ -10,6 +10,7 @@ use crate::{
     report::{Run, document::tests::run},
 };
 
+const DOCUMENTATION: &str = include_str!("../../docs/output.md");
 const MISSING: &str = "relation \"orders\" does not exist";
 
 fn report(run: Run, lines: Vec<ResultLine>) -> Report {
@@ -104,6 +105,8 @@ Next
   - Correct the cause, then build the rest (3 targets): repeat the command with --override logs/failuredatabases.cfg
 "#;
     assert_eq!(text(run, lines), expected);
+    let (shown, _) = expected.split_once("\nFailed targets").unwrap();
+    assert!(DOCUMENTATION.contains(shown));
 }
 
 #[test]
@@ -399,4 +402,18 @@ fn colours_change_nothing_but_colours() {
         stripped.push_str(text.map_or(part, |(_, text)| text));
     }
     assert_eq!(stripped, render(&report, Style::Plain));
+}
+
+#[test]
+fn the_documentation_names_every_state_with_its_list() {
+    for state in State::ALL {
+        let row = DOCUMENTATION
+            .lines()
+            .find(|row| row.starts_with(&format!("| `{state}` | ")));
+        let list = format!("{:?}", crate::report::List::of(state)).to_lowercase();
+        assert!(
+            row.is_some_and(|row| row.ends_with(&format!(" | {list} |"))),
+            "{state}"
+        );
+    }
 }
