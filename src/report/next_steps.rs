@@ -2,43 +2,15 @@
 
 use std::path::Path;
 
+use uuid::Uuid;
+
 use super::{List, Run, text_format::plural};
 use crate::monitor::Totals;
 
 /// The next steps after `run`, one sentence each; none when there is nothing to do.
 pub fn next_steps(run: &Run, totals: &Totals) -> Vec<String> {
-    let id = run.run_id;
     let mut steps: Vec<String> = build_the_rest(run, totals).into_iter().collect();
-    let by_state = [
-        (
-            totals.failed,
-            "Before that, look at {}: without a transaction a part of the build may have stayed"
-                .to_owned(),
-            "failed target",
-        ),
-        (
-            totals.partly_committed,
-            format!(
-                "Build the missing databases of {{}}: repeat the command with --resume {id} --finish-partial"
-            ),
-            "partly committed target",
-        ),
-        (
-            totals.interrupted,
-            format!(
-                "Look at {{}}; where the build may run again, repeat the command with --resume {id} --redo interrupted"
-            ),
-            "interrupted target",
-        ),
-        (
-            totals.unknown,
-            format!(
-                "Find out about {{}}: repeat the command with --resume {id}, which builds only where this run has not committed"
-            ),
-            "unknown target",
-        ),
-    ];
-    for (count, step, noun) in by_state {
+    for (count, noun, step) in by_state(run.run_id, totals) {
         if count > 0 {
             steps.push(step.replace("{}", &plural(count, noun)));
         }
@@ -68,6 +40,39 @@ fn build_the_rest(run: &Run, totals: &Totals) -> Option<String> {
         "{first} the rest ({}): {how}",
         plural(rest, "target")
     ))
+}
+
+/// Targets that need something of their own: how many, what they are called, and the step, with `{}` for both.
+fn by_state(id: Uuid, totals: &Totals) -> [(usize, &'static str, String); 4] {
+    [
+        (
+            totals.failed,
+            "failed target",
+            "Before that, look at {}: without a transaction a part of the build may have stayed"
+                .to_owned(),
+        ),
+        (
+            totals.partly_committed,
+            "partly committed target",
+            format!(
+                "Build the missing databases of {{}}: repeat the command with --resume {id} --finish-partial"
+            ),
+        ),
+        (
+            totals.interrupted,
+            "interrupted target",
+            format!(
+                "Look at {{}}; where the build may run again, repeat the command with --resume {id} --redo interrupted"
+            ),
+        ),
+        (
+            totals.unknown,
+            "unknown target",
+            format!(
+                "Find out about {{}}: repeat the command with --resume {id}, which builds only where this run has not committed"
+            ),
+        ),
+    ]
 }
 
 /// The list as a shell reads it.

@@ -125,21 +125,8 @@ pub(super) fn clusters(report: &Report, style: Style) -> Option<Section> {
 
 fn cluster_lines(number: usize, cluster: &Cluster, style: Style) -> Vec<String> {
     let sample = &cluster.sample;
-    let code = cluster
-        .code
-        .as_deref()
-        .map(|code| format!("error {code}, "));
-    let head = format!(
-        "{}{}{}",
-        one_line(&place(sample), 200),
-        if sample.script.is_some() { " " } else { "" },
-        one_line(&code.unwrap_or_default(), 60),
-    );
-    let head = format!("{} {}", head.trim_end(), plural(cluster.count, "target"));
-    let mut lines = vec![format!(
-        "  {number}. {}",
-        style.paint(Paint::Bad, head.trim_start())
-    )];
+    let head = style.paint(Paint::Bad, cluster_head(cluster));
+    let mut lines = vec![format!("  {number}. {head}")];
     lines.push(format!("     {}", one_line(&sample.message, MESSAGE_CHARS)));
     if let Some(statement) = &sample.statement {
         let statement = style.paint(Paint::Faint, one_line(statement, 200));
@@ -158,6 +145,19 @@ fn cluster_lines(number: usize, cluster: &Cluster, style: Style) -> Vec<String> 
         lines.push(format!("     for example: {examples}"));
     }
     lines
+}
+
+/// `script:line:column: error code, n targets`; an error without a script or code is told without.
+fn cluster_head(cluster: &Cluster) -> String {
+    let place = match one_line(&place(&cluster.sample), 200) {
+        place if place.is_empty() => place,
+        place => format!("{place} "),
+    };
+    let code = cluster.code.as_deref().map(|code| one_line(code, 40));
+    let code = code
+        .map(|code| format!("error {code}, "))
+        .unwrap_or_default();
+    format!("{place}{code}{}", plural(cluster.count, "target"))
 }
 
 fn server_counts(cluster: &Cluster) -> String {

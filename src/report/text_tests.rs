@@ -417,3 +417,21 @@ fn the_documentation_names_every_state_with_its_list() {
         );
     }
 }
+
+#[test]
+fn an_error_without_script_or_code_is_told_without() {
+    let mut login = failed("db1", "a", "x.sql", "login failed");
+    login.errors[0].script = None;
+    let mut bare = failed("db1", "b", "x.sql", "cannot connect");
+    bare.errors[0].script = None;
+    bare.errors[0].code = None;
+    let got = text(short(), vec![login, bare]);
+    assert!(
+        got.contains("\n  1. 1 target\n     cannot connect\n"),
+        "{got}"
+    );
+    assert!(
+        got.contains("\n  2. error 42P01, 1 target\n     login failed\n"),
+        "{got}"
+    );
+}
