@@ -9,6 +9,8 @@
 pub mod cli;
 pub mod engine;
 #[cfg(feature = "deploy")]
+pub mod error;
+#[cfg(feature = "deploy")]
 pub mod monitor;
 pub mod package;
 #[cfg(feature = "deploy")]
@@ -26,3 +28,6 @@ pub mod sql;
 pub mod targets;
 pub mod telemetry;
 pub mod worker;
+
+#[cfg(feature = "deploy")]
+pub use error::{Error, ExitCode};
