@@ -12,6 +12,7 @@ use crate::{
 pub(super) enum ThreadedCommand {
     /// Run a package on every database of a target list.
     #[command(
+        override_usage = "sbm threaded run --packagename <PATH> --platform <PLATFORM> --override <FILE> [OPTIONS]",
         after_help = "Example:\n  sbm threaded run --platform SQLite -P update.sbm --override fleet.cfg"
     )]
     Run(Box<RunArguments>),
