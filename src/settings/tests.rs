@@ -251,3 +251,21 @@ fn failures_are_a_number_or_a_percentage() {
         assert!(text.parse::<MaxFailures>().is_err(), "{text}");
     }
 }
+
+#[test]
+fn every_option_is_documented() {
+    let page = include_str!("../../docs/settings.md");
+    let commands = [
+        BuildArguments::augment_args(Command::new("build")),
+        LedgerArguments::augment_args(Command::new("ledger")),
+        DemoArguments::augment_args(Command::new("demo")),
+    ];
+    for argument in commands.iter().flat_map(Command::get_arguments) {
+        let aliases = argument.get_all_aliases().unwrap_or_default();
+        for name in argument.get_long().into_iter().chain(aliases) {
+            // An alias that only leaves out a hyphen needs no words.
+            let known = page.contains(&format!("`--{name}`")) || name == "finishpartial";
+            assert!(known, "docs/settings.md does not name --{name}");
+        }
+    }
+}
