@@ -10,6 +10,8 @@ pub mod cli;
 pub mod engine;
 pub mod events;
 #[cfg(feature = "deploy")]
+pub mod error;
+#[cfg(feature = "deploy")]
 pub mod monitor;
 pub mod package;
 #[cfg(feature = "deploy")]
@@ -27,3 +29,6 @@ pub mod sql;
 pub mod targets;
 pub mod telemetry;
 pub mod worker;
+
+#[cfg(feature = "deploy")]
+pub use error::{Error, ExitCode};
