@@ -1,8 +1,11 @@
 //! What can end a command early, and the exit code that says so to the caller's shell.
 
-use std::{fmt, io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
-use crate::settings::Faults;
+use crate::{engine, report::ExitCode, settings::Faults};
 
 /// Any error, when a stage keeps its own kind to itself.
 pub type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -38,6 +41,12 @@ pub enum Error {
     /// Something that a run needs, and that is no target, failed.
     #[error("the run cannot go on")]
     Service(#[source] Source),
+    /// An option that is right by itself does not fit what was found.
+    #[error("{0}")]
+    Input(String),
+    /// Faults of several inputs.
+    #[error("{}", .0.iter().map(Self::chain).collect::<Vec<_>>().join("\nerror: "))]
+    Several(Vec<Error>),
     /// The user ended the command before anything started.
     #[error("cancelled")]
     Cancelled,
@@ -64,14 +73,32 @@ impl Error {
         Self::Service(error.into())
     }
 
+    /// An error of an option in the light of what was found.
+    pub fn input(message: impl Into<String>) -> Self {
+        Self::Input(message.into())
+    }
+
+    /// An error of a file or folder of the run.
+    pub fn file(path: &Path, source: io::Error) -> Self {
+        Self::File { path: path.to_owned(), source }
+    }
+
+    /// An error of setting up the databases' platform, before any is connected to.
+    pub fn engine(error: engine::Error) -> Self {
+        Self::Input(error.to_string())
+    }
+
     /// The code with which the program ends because of this error.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Settings(_) | Self::Package(_) | Self::Targets(_) | Self::Plan(_) => {
-                ExitCode::BAD_INPUT
-            }
-            Self::File { .. } | Self::Output(_) | Self::Service(_) => ExitCode::SERVICE,
-            Self::Cancelled => ExitCode::CANCELLED,
+            Self::Settings(_)
+            | Self::Package(_)
+            | Self::Targets(_)
+            | Self::Plan(_)
+            | Self::Input(_)
+            | Self::Several(_) => ExitCode::Refused,
+            Self::File { .. } | Self::Output(_) | Self::Service(_) => ExitCode::ServiceFailed,
+            Self::Cancelled => ExitCode::Cancelled,
         }
     }
 
@@ -88,79 +115,9 @@ impl Error {
     }
 }
 
-/// How the program ended, as the caller's shell sees it. All codes lie within 0 to 130, where shells keep them apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ExitCode(u8);
-
-impl ExitCode {
-    /// Everything is as the user wanted it.
-    pub const SUCCESS: Self = Self(0);
-    /// Some databases were rolled back, failed, were partly committed, interrupted, busy, or crashed.
-    pub const SOME_FAILED: Self = Self(1);
-    /// Bad input or settings; nothing was changed.
-    pub const BAD_INPUT: Self = Self(2);
-    /// A service, a file or a backend failed.
-    pub const SERVICE: Self = Self(3);
-    /// More databases failed than `--maxfailures` allows.
-    pub const HALTED: Self = Self(4);
-    /// Of some databases it is not known what became of them.
-    pub const UNKNOWN: Self = Self(5);
-    /// Things that the run made could not be removed.
-    pub const LEFT_OVERS: Self = Self(6);
-    /// The user cancelled the run.
-    pub const CANCELLED: Self = Self(130);
-
-    /// Every code, the one that wins over the others first.
-    pub const BY_WEIGHT: [Self; 8] = [
-        Self::BAD_INPUT,
-        Self::CANCELLED,
-        Self::SERVICE,
-        Self::UNKNOWN,
-        Self::HALTED,
-        Self::SOME_FAILED,
-        Self::LEFT_OVERS,
-        Self::SUCCESS,
-    ];
-
-    /// The code to end with when both hold.
-    pub fn or(self, other: Self) -> Self {
-        Self::BY_WEIGHT
-            .into_iter()
-            .find(|code| [self, other].contains(code))
-            .unwrap_or(self)
-    }
-
-    /// The number.
-    pub fn code(self) -> u8 {
-        self.0
-    }
-}
-
-impl From<ExitCode> for std::process::ExitCode {
-    fn from(code: ExitCode) -> Self {
-        Self::from(code.0)
-    }
-}
-
-impl fmt::Display for ExitCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_weightier_exit_code_wins_from_either_side() {
-        for (place, code) in ExitCode::BY_WEIGHT.into_iter().enumerate() {
-            for lighter in ExitCode::BY_WEIGHT.into_iter().skip(place) {
-                assert_eq!(code.or(lighter), code);
-                assert_eq!(lighter.or(code), code);
-            }
-        }
-    }
 
     #[test]
     fn every_stage_has_its_exit_code() {

@@ -31,4 +31,6 @@ pub mod telemetry;
 pub mod worker;
 
 #[cfg(feature = "deploy")]
-pub use error::{Error, ExitCode};
+pub use error::Error;
+#[cfg(feature = "deploy")]
+pub use report::ExitCode;

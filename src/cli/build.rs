@@ -1,11 +1,10 @@
 //! `build`: one database, or the few of a short list.
 
-use super::stand_in::run;
 use crate::{
-    Error, ExitCode,
+    Error, ExitCode, run as runs,
     settings::{BuildArguments, RunSettings, process_environment},
 };
 
 pub(super) async fn run(typed: &BuildArguments) -> Result<ExitCode, Error> {
-    run::threaded(RunSettings::build(typed, &process_environment)?).await
+    runs::threaded(RunSettings::build(typed, &process_environment)?).await
 }

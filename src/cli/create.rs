@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{
-    print,
-    stand_in::{Limits, package},
+use super::print;
+use crate::{
+    Error, ExitCode,
+    package::{Limits, commands},
 };
-use crate::{Error, ExitCode};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum CreateCommand {
@@ -35,8 +35,8 @@ pub(super) fn run(command: CreateCommand) -> Result<ExitCode, Error> {
 /// Like the reference program, shows with its hashes what was made.
 fn from_scripts(typed: &FromscriptsArguments) -> Result<ExitCode, Error> {
     let output = &typed.outputsbm;
-    package::create_from_scripts(output, &typed.scripts).map_err(Error::package)?;
-    let list = package::list(output, true, &Limits::default()).map_err(Error::package)?;
+    commands::create_from_scripts(output, &typed.scripts).map_err(Error::package)?;
+    let list = commands::list(output, true, &Limits::default()).map_err(Error::package)?;
     print(&list)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(ExitCode::Succeeded)
 }

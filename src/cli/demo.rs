@@ -1,11 +1,10 @@
 //! `demo`: a run on databases made for it.
 
-use super::stand_in::run;
 use crate::{
-    Error, ExitCode,
+    Error, ExitCode, run as runs,
     settings::{DemoArguments, DemoSettings, process_environment},
 };
 
 pub(super) async fn run(typed: &DemoArguments) -> Result<ExitCode, Error> {
-    run::demo(DemoSettings::new(typed, &process_environment)?).await
+    runs::demo(DemoSettings::new(typed, &process_environment)?).await
 }

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{print, stand_in::package};
+use super::print;
 use crate::{
     Error, ExitCode,
+    package::commands,
     settings::{LimitArguments, limits, process_environment},
 };
 
@@ -22,7 +23,7 @@ pub(super) struct GethashArguments {
 /// The hash stands alone on a line, so that scripts can use it.
 pub(super) fn run(typed: &GethashArguments) -> Result<ExitCode, Error> {
     let limits = limits(&typed.limits, &process_environment)?;
-    let hash = package::build_hash_of(&typed.packagename, &limits).map_err(Error::package)?;
+    let hash = commands::build_hash_of(&typed.packagename, &limits).map_err(Error::package)?;
     print(&format!("{hash}\n"))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(ExitCode::Succeeded)
 }

@@ -2,9 +2,10 @@
 
 use clap::Subcommand;
 
-use super::{print, stand_in::engine};
+use super::print;
 use crate::{
     Error, ExitCode,
+    engine::schema,
     settings::{LedgerArguments, LedgerSettings, process_environment},
 };
 
@@ -22,9 +23,7 @@ pub(super) fn run(command: LedgerCommand) -> Result<ExitCode, Error> {
 
 fn script(typed: &LedgerArguments) -> Result<ExitCode, Error> {
     let settings = LedgerSettings::new(typed, &process_environment)?;
-    print(&engine::ledger_script(
-        settings.platform,
-        settings.schema.as_deref(),
-    ))?;
-    Ok(ExitCode::SUCCESS)
+    let (schema, login) = (settings.schema.as_deref(), settings.login.as_deref());
+    print(&schema::script(settings.platform, schema, login).map_err(Error::engine)?)?;
+    Ok(ExitCode::Succeeded)
 }

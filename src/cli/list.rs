@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{print, stand_in::package};
+use super::print;
 use crate::{
     Error, ExitCode,
+    package::{self, commands},
     settings::{Fault, Faults, LimitArguments, limits, process_environment},
 };
 
@@ -35,13 +36,13 @@ pub(super) fn run(typed: &ListArguments) -> Result<ExitCode, Error> {
     let limits = limits(&typed.limits, &process_environment)?;
     let mut faults = Vec::new();
     for path in &typed.packages {
-        match package::list(path, typed.withhash, &limits) {
+        match commands::list(path, typed.withhash, &limits) {
             Ok(list) => print(&list)?,
             Err(error) => faults.push(fault(path, error)),
         }
     }
     Faults::check(faults)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(ExitCode::Succeeded)
 }
 
 fn fault(path: &Path, error: package::Error) -> Fault {

@@ -12,7 +12,6 @@ mod list;
 mod normalise;
 mod print;
 mod refusal;
-pub mod stand_in;
 mod threaded;
 mod tree;
 mod unpack;

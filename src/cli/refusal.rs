@@ -25,8 +25,8 @@ impl Refusal {
     /// Success for help and version, bad input for everything else.
     pub fn exit_code(&self) -> ExitCode {
         match self.0.exit_code() {
-            0 => ExitCode::SUCCESS,
-            _ => ExitCode::BAD_INPUT,
+            0 => ExitCode::Succeeded,
+            _ => ExitCode::Refused,
         }
     }
 }

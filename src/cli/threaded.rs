@@ -2,9 +2,8 @@
 
 use clap::Subcommand;
 
-use super::stand_in::run;
 use crate::{
-    Error, ExitCode,
+    Error, ExitCode, run as runs,
     settings::{RunArguments, RunSettings, process_environment},
 };
 
@@ -21,7 +20,7 @@ pub(super) enum ThreadedCommand {
 pub(super) async fn run(command: ThreadedCommand) -> Result<ExitCode, Error> {
     match command {
         ThreadedCommand::Run(typed) => {
-            run::threaded(RunSettings::threaded(&typed, &process_environment)?).await
+            runs::threaded(RunSettings::threaded(&typed, &process_environment)?).await
         }
     }
 }

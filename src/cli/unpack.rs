@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{print, stand_in::package};
+use super::print;
 use crate::{
     Error, ExitCode,
+    package::commands,
     settings::{LimitArguments, limits, process_environment},
 };
 
@@ -26,11 +27,11 @@ pub(super) struct UnpackArguments {
 pub(super) fn run(typed: &UnpackArguments) -> Result<ExitCode, Error> {
     let limits = limits(&typed.limits, &process_environment)?;
     let files =
-        package::unpack(&typed.package, &typed.directory, &limits).map_err(Error::package)?;
+        commands::unpack(&typed.package, &typed.directory, &limits).map_err(Error::package)?;
     let lines: String = files
         .iter()
         .map(|file| format!("{}\n", file.display()))
         .collect();
     print(&lines)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(ExitCode::Succeeded)
 }

@@ -1,7 +1,7 @@
 //! How large a package may be.
 
 use super::{Environment, Faults, LimitArguments, reader::Reader};
-use crate::cli::stand_in::Limits;
+use crate::package::Limits;
 
 /// The limits for a command that reads a package and does nothing else.
 pub fn limits(typed: &LimitArguments, environment: Environment<'_>) -> Result<Limits, Faults> {

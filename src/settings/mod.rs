@@ -28,7 +28,7 @@ pub use ledger::{LedgerArguments, LedgerSettings};
 pub use limits::limits;
 pub use package_source::PackageSource;
 pub use resume::Resume;
-pub use run::{MaxFailures, OutputFormat, RunSettings};
+pub use run::RunSettings;
 pub use target_source::TargetSource;
 
 #[cfg(test)]

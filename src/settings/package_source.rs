@@ -7,9 +7,9 @@ use super::{PackageArguments, reader::Reader};
 /// Where the scripts come from; it exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PackageSource {
-    /// An `.sbm` or `.sbx` file.
-    File(PathBuf),
-    /// A folder of `.sql` scripts.
+    /// An `.sbm` or `.sbx` file, or a folder that is a package.
+    Package(PathBuf),
+    /// The `.sql` scripts that lie in a folder itself, without any settings.
     ScriptFolder(PathBuf),
 }
 
@@ -17,7 +17,7 @@ impl PackageSource {
     /// The file or folder.
     pub fn path(&self) -> &Path {
         match self {
-            Self::File(path) | Self::ScriptFolder(path) => path,
+            Self::Package(path) | Self::ScriptFolder(path) => path,
         }
     }
 }
@@ -37,7 +37,7 @@ pub(super) fn read(reader: &mut Reader<'_>, typed: &PackageArguments) -> Package
         (None, None) => {
             let problem = "needed: an .sbm or .sbx file, or a folder of .sql scripts";
             reader.fault("--packagename", None, problem);
-            PackageSource::File(PathBuf::new())
+            PackageSource::Package(PathBuf::new())
         }
     }
 }
@@ -58,11 +58,11 @@ fn script_folder(reader: &mut Reader<'_>, given: Option<&str>) -> PackageSource 
 fn package_path(reader: &mut Reader<'_>, given: Option<&str>) -> PackageSource {
     let option = "--packagename";
     let Some(text) = reader.text(option, given) else {
-        return PackageSource::File(PathBuf::new());
+        return PackageSource::Package(PathBuf::new());
     };
     let path = PathBuf::from(text);
     if path.is_dir() {
-        return PackageSource::ScriptFolder(path);
+        return PackageSource::Package(path);
     }
     let accepted = "accepted are an .sbm or .sbx file, and a folder of .sql scripts";
     if has_extension(&path, "dacpac") {
@@ -77,7 +77,7 @@ fn package_path(reader: &mut Reader<'_>, given: Option<&str>) -> PackageSource {
     } else if !path.is_file() {
         reader.fault(option, given, format!("no such file; {accepted}"));
     }
-    PackageSource::File(path)
+    PackageSource::Package(path)
 }
 
 /// Whether the file name ends in `.extension`, in any case.
@@ -110,10 +110,11 @@ mod tests {
 
         assert_eq!(
             source(Some(file), None),
-            Ok(PackageSource::File(file.into()))
+            Ok(PackageSource::Package(file.into()))
         );
+        let package = Ok(PackageSource::Package(folder.into()));
+        assert_eq!(source(Some(folder), None), package);
         let scripts = Ok(PackageSource::ScriptFolder(folder.into()));
-        assert_eq!(source(Some(folder), None), scripts);
         assert_eq!(source(None, Some(folder)), scripts);
         assert_eq!(source(Some("dummy"), Some(folder)), scripts);
     }

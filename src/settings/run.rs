@@ -1,6 +1,6 @@
 //! The settings of a run: what `threaded run` and `build` have in common once everything is understood.
 
-use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 
@@ -10,8 +10,10 @@ use super::{
     reader::Reader, resume, target_source,
 };
 use crate::{
-    cli::stand_in::Limits,
+    monitor::FailureBudget,
+    package::Limits,
     protocol::{BuildOptions, Concurrency, ConcurrencyType, Connection, Platform},
+    report::Output,
 };
 
 /// Everything that a run on this machine needs to know.
@@ -39,7 +41,7 @@ pub struct RunSettings {
     /// How many targets at once.
     pub concurrency: Concurrency,
     /// How many failures end the run; none for any number.
-    pub max_failures: Option<MaxFailures>,
+    pub max_failures: Option<FailureBudget>,
     /// How long running builds may go on after the run was cancelled.
     pub drain_timeout: Duration,
     /// Whether the run is a new one.
@@ -47,7 +49,7 @@ pub struct RunSettings {
     /// Where logs and results are written. It need not exist.
     pub root_logging_path: PathBuf,
     /// What goes to standard output.
-    pub output: OutputFormat,
+    pub output: Output,
 }
 
 impl RunSettings {
@@ -64,61 +66,6 @@ impl RunSettings {
         read(&typed.run, environment, |reader| {
             target_source::read_any(reader, &typed.run.targets, server, database)
         })
-    }
-}
-
-/// How many failed targets end a run early.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum MaxFailures {
-    /// More than this many targets.
-    Count(u64),
-    /// More than this part of all targets, from 0 to 100.
-    Percent(f64),
-}
-
-impl FromStr for MaxFailures {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let problem = "accepted is a whole number such as 10, or a percentage from 0% to 100%";
-        match text.trim().strip_suffix('%') {
-            None => text.trim().parse().map(Self::Count).map_err(|_| problem),
-            Some(number) => match number.trim().parse() {
-                Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(Self::Percent(percent)),
-                _ => Err(problem),
-            },
-        }
-    }
-}
-
-impl fmt::Display for MaxFailures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Count(count) => write!(f, "{count}"),
-            Self::Percent(percent) => write!(f, "{percent}%"),
-        }
-    }
-}
-
-/// What goes to standard output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OutputFormat {
-    /// Lines for people.
-    #[default]
-    Text,
-    /// One JSON document for programs.
-    Json,
-}
-
-impl FromStr for OutputFormat {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.trim().to_ascii_lowercase().as_str() {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err("accepted are text and json"),
-        }
     }
 }
 
@@ -189,11 +136,12 @@ fn concurrency(reader: &mut Reader<'_>, typed: &ConcurrencyArguments) -> Concurr
     }
 }
 
-fn max_failures(reader: &mut Reader<'_>, given: Option<&str>) -> Option<MaxFailures> {
+fn max_failures(reader: &mut Reader<'_>, given: Option<&str>) -> Option<FailureBudget> {
     match given?.parse() {
         Ok(failures) => Some(failures),
-        Err(problem) => {
-            reader.fault("--maxfailures", given, problem);
+        Err(_) => {
+            let accepted = "accepted are a number of databases such as 5, and a percentage from 0% to 100%";
+            reader.fault("--maxfailures", given, accepted);
             None
         }
     }
@@ -214,12 +162,12 @@ fn root_logging_path(reader: &mut Reader<'_>, given: Option<&str>) -> PathBuf {
     path
 }
 
-pub(super) fn output(reader: &mut Reader<'_>, given: Option<&str>) -> OutputFormat {
-    match given.map_or(Ok(OutputFormat::default()), str::parse) {
+pub(super) fn output(reader: &mut Reader<'_>, given: Option<&str>) -> Output {
+    match given.map_or(Ok(Output::default()), str::parse) {
         Ok(format) => format,
-        Err(problem) => {
-            reader.fault("--output", given, problem);
-            OutputFormat::default()
+        Err(_) => {
+            reader.fault("--output", given, "accepted are text and json");
+            Output::default()
         }
     }
 }
