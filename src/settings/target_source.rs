@@ -7,7 +7,7 @@ use super::{TargetArguments, package_source::has_extension, reader::Reader};
 /// Which databases are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TargetSource {
-    /// A target list; the file exists and has one of [`TargetSource::EXTENSIONS`].
+    /// A target list: an existing `.cfg` file.
     File(PathBuf),
     /// One pair, typed on the command line.
     Inline {
@@ -26,9 +26,10 @@ pub enum TargetSource {
 }
 
 impl TargetSource {
-    /// The extensions of target lists, in lower case; users may write them in any case.
-    pub const EXTENSIONS: [&str; 4] = ["cfg", "multidb", "multidbq", "sql"];
+    /// The extensions of the reference program's target lists; users may write them in any case.
+    pub const EXTENSIONS: [&str; 4] = ["cfg", "multiDb", "multiDbQ", "sql"];
 
+    /// Whether `path` means a file, even one that this version cannot read, rather than a pair.
     fn is_list(path: &Path) -> bool {
         Self::EXTENSIONS
             .iter()
@@ -41,7 +42,7 @@ fn nothing() -> TargetSource {
     TargetSource::File(PathBuf::new())
 }
 
-const ACCEPTED: &str = "accepted is a .cfg, .multiDb, .multiDbQ or .sql file";
+const ACCEPTED: &str = "accepted is a .cfg file";
 
 /// The targets of `threaded run`: always a file.
 pub(super) fn read_list(reader: &mut Reader<'_>, typed: &TargetArguments) -> TargetSource {
@@ -86,18 +87,15 @@ pub(super) fn read_any(
 
 fn list(reader: &mut Reader<'_>, text: &str) -> TargetSource {
     let path = PathBuf::from(text);
-    if !TargetSource::is_list(&path) {
-        reader.fault(
-            "--override",
-            Some(text),
-            format!("no target list; {ACCEPTED}"),
-        );
-    } else if !path.is_file() {
-        reader.fault(
-            "--override",
-            Some(text),
-            format!("no such file; {ACCEPTED}"),
-        );
+    let problem = if has_extension(&path, "cfg") {
+        (!path.is_file()).then_some("no such file")
+    } else if TargetSource::is_list(&path) {
+        Some("this version cannot read such a list yet")
+    } else {
+        Some("no target list")
+    };
+    if let Some(problem) = problem {
+        reader.fault("--override", Some(text), format!("{problem}; {ACCEPTED}"));
     }
     TargetSource::File(path)
 }
@@ -213,7 +211,12 @@ mod tests {
             let fault = any(given, server, database).unwrap_err();
             assert!(fault.contains(reason), "{fault}");
         }
-        for (given, reason) in [(None, "needed"), (Some("a,b"), "no target list")] {
+        for (given, reason) in [
+            (None, "needed"),
+            (Some("a,b"), "no target list"),
+            (Some("a.multidb"), "cannot read such a list yet"),
+            (Some("a.sql"), "cannot read such a list yet"),
+        ] {
             let fault = only_list(given).unwrap_err();
             assert!(fault.contains(reason), "{fault}");
         }
