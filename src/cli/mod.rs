@@ -12,6 +12,7 @@ mod list;
 mod normalise;
 mod print;
 mod refusal;
+mod rerun;
 mod threaded;
 mod tree;
 mod unpack;

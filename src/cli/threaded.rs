@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 
+use super::rerun;
 use crate::{
     Error, ExitCode, run as runs,
     settings::{RunArguments, RunSettings, process_environment},
@@ -20,7 +21,7 @@ pub(super) enum ThreadedCommand {
 pub(super) async fn run(command: ThreadedCommand) -> Result<ExitCode, Error> {
     match command {
         ThreadedCommand::Run(typed) => {
-            runs::threaded(RunSettings::threaded(&typed, &process_environment)?).await
+            runs::threaded(RunSettings::threaded(&typed, &process_environment)?, rerun::command()).await
         }
     }
 }

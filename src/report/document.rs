@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{ExitCode, List, Situation, decide, holding, next_steps, paths, reference_code};
+use super::{Command, ExitCode, List, Situation, decide, holding, next_steps, paths, reference_code};
 use crate::{
     monitor::{Cluster, ServerRow, Totals, Verdict, build_time, clusters, servers},
     protocol::{ErrorReport, PackageRef, Platform, ResultLine, State},
@@ -39,6 +39,8 @@ pub struct Run {
     pub left_over: Vec<String>,
     /// The folder to which [`write_all`](super::write_all) writes.
     pub folder: Option<PathBuf>,
+    /// The command that was typed, for the next steps.
+    pub command: Option<Command>,
 }
 
 /// The report of a run; its JSON form is described in `docs/output.md` and `docs/schema/result.v1.json`.
@@ -62,6 +64,9 @@ pub struct Report {
     /// [`ExitCode::word`] of the exit code.
     pub status: &'static str,
     /// How the process ends.
+    #[serde(skip)]
+    pub ended: ExitCode,
+    /// The number of [`Report::ended`].
     pub exit_code: u8,
     /// Every exit code that applies, the process's first.
     pub exit_codes: Vec<u8>,
@@ -156,6 +161,7 @@ impl Report {
         Self {
             version: Self::VERSION,
             status: decide(&situation).word(),
+            ended: decide(&situation),
             exit_code: decide(&situation).code(),
             exit_codes: holding(&situation)
                 .into_iter()
@@ -278,6 +284,7 @@ pub(super) mod tests {
             halted: None,
             left_over: Vec::new(),
             folder: Some(PathBuf::from("logs")),
+            command: None,
         }
     }
 

@@ -32,7 +32,7 @@ pub use json::Json;
 pub use junit::write_junit;
 pub use lists::{List, write_list};
 pub use logs::{Log, write_log};
-pub use next_steps::next_steps;
+pub use next_steps::{Command, next_steps};
 pub use plain::Plain;
 pub use progress_line::{progress_line, running_lines};
 pub use terminal::Terminal;

@@ -7,6 +7,15 @@ use uuid::Uuid;
 use super::{List, Run, text_format::plural};
 use crate::monitor::Totals;
 
+/// A command line in two parts, for a user to repeat: what stays, and which databases it names. It holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// Program, command and options.
+    pub base: String,
+    /// The options that say which databases.
+    pub targets: String,
+}
+
 /// The next steps after `run`, one sentence each; none when there is nothing to do.
 pub fn next_steps(run: &Run, totals: &Totals) -> Vec<String> {
     let mut steps: Vec<String> = build_the_rest(run, totals).into_iter().collect();
@@ -33,7 +42,10 @@ fn build_the_rest(run: &Run, totals: &Totals) -> Option<String> {
         "Build"
     };
     let how = match &run.folder {
-        Some(folder) => format!("repeat the command with --override {}", list(folder)),
+        Some(folder) => {
+            let base = run.command.as_ref().map_or("repeat the command with", |command| &command.base);
+            format!("{base} --override {}", list(folder))
+        }
         None => "repeat the command with a list of these".to_owned(),
     };
     Some(format!(
@@ -55,21 +67,21 @@ fn by_state(id: Uuid, totals: &Totals) -> [(usize, &'static str, String); 4] {
             totals.partly_committed,
             "partly committed target",
             format!(
-                "Build the missing databases of {{}}: repeat the command with --resume {id} --finish-partial"
+                "Build the missing databases of {{}}: {again} --resume {id} --finish-partial"
             ),
         ),
         (
             totals.interrupted,
             "interrupted target",
             format!(
-                "Look at {{}}; where the build may run again, repeat the command with --resume {id} --redo interrupted"
+                "Look at {{}}; where the build may run again, {again} --resume {id} --redo interrupted"
             ),
         ),
         (
             totals.unknown,
             "unknown target",
             format!(
-                "Find out about {{}}: repeat the command with --resume {id}, which builds only where this run has not committed"
+                "Find out about {{}}: {again} --resume {id}, which builds only where this run has not committed"
             ),
         ),
     ]

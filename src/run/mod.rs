@@ -21,7 +21,7 @@ use crate::{
     plan::Plan,
     protocol::{JobSpec, PackageRef, Target, TargetKey},
     queue::{InProcess, Queue},
-    report::{self, Report, Run},
+    report::{self, Command, Report, Run},
     settings::RunSettings,
     worker::{Results, Shutdown, Worker, prepare::Prepared},
 };
@@ -32,14 +32,14 @@ const LOCK_WAIT_EXTRA: Duration = Duration::from_secs(300);
 /// A lock is waited for this long at most, whatever a package's time-outs add up to.
 const LOCK_WAIT_MOST: Duration = Duration::from_secs(24 * 3600);
 
-/// Builds every target from this process, and tells what became of each.
-pub async fn threaded(settings: RunSettings) -> Result<ExitCode, Error> {
-    let (report, _) = run(settings).await?;
-    Ok(report.code())
+/// Builds every target from this process, and tells what became of each. `command` is what a user types to do it again.
+pub async fn threaded(settings: RunSettings, command: Command) -> Result<ExitCode, Error> {
+    Ok(run(settings, command, Vec::new()).await?.ended)
 }
 
-/// Everything up to the report; the report has been shown.
-async fn run(settings: RunSettings) -> Result<(Report, Run), Error> {
+/// The whole run; the report has been shown. `remarks` are told before it begins.
+async fn run(settings: RunSettings, command: Command, remarks: Vec<String>) -> Result<Report, Error> {
+    let started = Timestamp::now();
     let inputs = inputs::read(&settings)?;
     let resumed = record::resumed(&settings, &inputs.package)?;
     let mut job = job(&settings, &inputs, resumed);
@@ -57,8 +57,8 @@ async fn run(settings: RunSettings) -> Result<(Report, Run), Error> {
     let targets: Vec<(TargetKey, Target)> = plan.into_keyed_targets();
 
     let mut reporter = report::reporter(settings.output);
-    for warning in &inputs.warnings {
-        reporter.message(warning);
+    for line in remarks.iter().chain(&inputs.warnings) {
+        reporter.message(line);
     }
     let (publisher, subscription) = events::InProcess::new();
     let worker = Arc::new(Worker {
@@ -94,7 +94,7 @@ async fn run(settings: RunSettings) -> Result<(Report, Run), Error> {
         package: job.package.clone(),
         platform: job.platform,
         trial: job.build.trial,
-        started: job_started(&job),
+        started,
         finished: Timestamp::now(),
         refused: None,
         cancelled: ended.cancelled,
@@ -102,11 +102,12 @@ async fn run(settings: RunSettings) -> Result<(Report, Run), Error> {
         halted: ended.halted,
         left_over: Vec::new(),
         folder: Some(settings.root_logging_path.clone()),
+        command: Some(command),
     };
-    let report = Report::new(run.clone(), &ended.verdict);
+    let report = Report::new(run, &ended.verdict);
     record::end(&settings.root_logging_path, &folder, &ended.verdict, &report)?;
     reporter.finish(&report).or_else(ignore_closed).map_err(Error::Output)?;
-    Ok((report, run))
+    Ok(report)
 }
 
 fn job(settings: &RunSettings, inputs: &inputs::Inputs, resumed: Option<uuid::Uuid>) -> JobSpec {
@@ -129,10 +130,6 @@ fn job(settings: &RunSettings, inputs: &inputs::Inputs, resumed: Option<uuid::Uu
         concurrency: settings.concurrency,
         created: Timestamp::now(),
     }
-}
-
-fn job_started(job: &JobSpec) -> Timestamp {
-    job.created
 }
 
 /// As long as another build of the same package may take, and some.

@@ -1,79 +1,130 @@
 //! The settings of `demo`.
 
-use std::path::PathBuf;
+#![expect(
+    clippy::doc_markdown,
+    reason = "help texts are made of these comments and show their backticks"
+)]
 
 use clap::Args;
+use secrecy::SecretString;
 
-use super::{
-    Environment, Faults,
-    reader::Reader,
-    run::{OutputFormat, output},
-};
+use super::{Environment, Faults, LoginArguments, login, reader::Reader, run::output};
+use crate::protocol::{Connection, Platform};
 
 /// The options of `demo`, as typed.
 #[derive(Args, Clone, Debug, Default)]
 pub struct DemoArguments {
-    /// How many SQLite databases to make and build [default: 20].
+    /// How many databases to make and build [default: 200].
     #[arg(long, value_name = "NUMBER")]
-    pub databases: Option<String>,
-    /// How many of them are made such that a script fails [default: 1].
-    #[arg(long, value_name = "NUMBER")]
-    pub failing: Option<String>,
-    /// Folder for databases, package and logs, which are kept there [default: a temporary folder, removed at the end].
-    #[arg(long, alias = "dir", value_name = "FOLDER")]
-    pub directory: Option<String>,
+    pub targets: Option<String>,
+    /// Keep databases, package and logs for good; the next demo removes them otherwise [default: false].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    pub keep: Option<String>,
+    /// Kind of the databases: SQLite, or PostgreSQL on --server [default: SQLite].
+    #[arg(long, alias = "databaseplatform", value_name = "PLATFORM")]
+    pub platform: Option<String>,
+    /// PostgreSQL server on which the login may make databases, as host[:port].
+    #[arg(long, short = 's', value_name = "SERVER")]
+    pub server: Option<String>,
+    /// How to log in to the server.
+    #[command(flatten)]
+    pub login: LoginArguments,
     /// What goes to standard output: text or json [default: text].
     #[arg(long, value_name = "FORMAT")]
     pub output: Option<String>,
 }
 
 /// What the demonstration shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct DemoSettings {
-    /// How many databases it makes.
-    pub databases: usize,
-    /// How many of them fail; never more than there are.
-    pub failing: usize,
-    /// Where everything is kept; none for a temporary folder.
-    pub directory: Option<PathBuf>,
-    /// What goes to standard output.
-    pub output: OutputFormat,
+    /// How many databases it makes; one of them fails.
+    pub targets: usize,
+    /// Whether everything stays after the next demo.
+    pub keep: bool,
+    /// Where the databases live.
+    pub platform: Platform,
+    /// The server; none for SQLite, whose servers are folders made for the demo.
+    pub server: Option<String>,
+    /// How to log in.
+    pub connection: Connection,
+    /// The password, where the server asks for one.
+    pub password: Option<SecretString>,
+    /// How to log in, as typed: the demo hands it on to the run.
+    pub login: LoginArguments,
+    /// What goes to standard output, as typed.
+    pub output: Option<String>,
 }
 
 impl DemoSettings {
     /// What the options mean.
     pub fn new(typed: &DemoArguments, environment: Environment<'_>) -> Result<Self, Faults> {
         let mut reader = Reader::new(environment);
-        let databases = reader.number("--databases", typed.databases.as_deref(), 20, 1..=10_000);
-        let failing = typed.failing.as_deref();
-        let failing = reader.number("--failing", failing, 1, 0..=databases);
+        let platform = typed.platform.as_deref().unwrap_or("SQLite");
+        let platform = reader.platform(Some(platform));
+        // Read here for its faults; the run reads it again for its meaning.
+        output(&mut reader, typed.output.as_deref());
+        let (connection, password) = login::read(&mut reader, &typed.login, platform);
         let settings = Self {
-            databases,
-            failing,
-            directory: reader.path("--directory", typed.directory.as_deref()),
-            output: output(&mut reader, typed.output.as_deref()),
+            targets: reader.number("--targets", typed.targets.as_deref(), 200, 1..=10_000),
+            keep: reader.flag("--keep", typed.keep.as_deref(), false),
+            platform,
+            server: server(&mut reader, typed.server.as_deref(), platform),
+            connection,
+            password,
+            login: typed.login.clone(),
+            output: typed.output.clone(),
         };
         reader.finish()?;
         Ok(settings)
     }
 }
 
+fn server(reader: &mut Reader<'_>, given: Option<&str>, platform: Platform) -> Option<String> {
+    let server = reader.text("--server", given);
+    match (platform, &server) {
+        (Platform::Sqlite, Some(_)) => {
+            reader.fault("--server", given, "the SQLite demo makes its own servers; leave it out");
+        }
+        (Platform::PostgreSql, None) => {
+            let needed = "needed: a PostgreSQL server on which the login may make databases, as host[:port]";
+            reader.fault("--server", None, needed);
+        }
+        _ => {}
+    }
+    server
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn no_more_databases_fail_than_there_are() {
-        let settings = |databases: &str, failing: &str| {
-            let typed = DemoArguments {
-                databases: Some(databases.into()),
-                failing: Some(failing.into()),
-                ..DemoArguments::default()
-            };
-            DemoSettings::new(&typed, &|_| None)
+    fn settings(platform: Option<&str>, server: Option<&str>, targets: &str) -> Result<DemoSettings, Faults> {
+        let typed = DemoArguments {
+            targets: Some(targets.into()),
+            platform: platform.map(str::to_owned),
+            server: server.map(str::to_owned),
+            login: LoginArguments {
+                username: platform.map(|_| "me".to_owned()),
+                ..LoginArguments::default()
+            },
+            ..DemoArguments::default()
         };
-        assert_eq!(settings("3", "3").unwrap().failing, 3);
-        assert!(settings("3", "4").is_err());
-        assert!(settings("0", "0").is_err());
+        DemoSettings::new(&typed, &|_| None)
+    }
+
+    #[test]
+    fn the_demo_needs_a_server_only_where_there_are_servers() {
+        assert_eq!(settings(None, None, "3").unwrap().platform, Platform::Sqlite);
+        assert!(settings(None, Some("h"), "3").is_err());
+        assert!(settings(Some("postgresql"), Some("h"), "3").is_ok());
+        assert!(settings(Some("postgresql"), None, "3").is_err());
+    }
+
+    #[test]
+    fn the_fleet_has_a_size() {
+        assert!(settings(None, None, "1").is_ok());
+        for bad in ["0", "-1", "x", "10001"] {
+            assert!(settings(None, None, bad).is_err(), "{bad}");
+        }
     }
 }

@@ -19,6 +19,9 @@ pub struct LedgerArguments {
     /// Schema of the audit table and the ledger [default: the login's own].
     #[arg(long, value_name = "SCHEMA")]
     pub ledgerschema: Option<String>,
+    /// Login that runs the builds and gets the rights [default: a name to fill in].
+    #[arg(long, short = 'u', value_name = "NAME")]
+    pub username: Option<String>,
 }
 
 /// For what the script is.
@@ -28,6 +31,8 @@ pub struct LedgerSettings {
     pub platform: Platform,
     /// The schema of the tables; none for the default one.
     pub schema: Option<String>,
+    /// The login of the builds; none to leave it open.
+    pub login: Option<String>,
 }
 
 impl LedgerSettings {
@@ -37,7 +42,8 @@ impl LedgerSettings {
         let platform = reader.platform(typed.platform.as_deref());
         let schema = typed.ledgerschema.as_deref();
         let schema = build_options::ledger_schema(&mut reader, schema, platform);
+        let login = reader.text("--username", typed.username.as_deref());
         reader.finish()?;
-        Ok(Self { platform, schema })
+        Ok(Self { platform, schema, login })
     }
 }
