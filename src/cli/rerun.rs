@@ -1,7 +1,5 @@
 //! The command line as its user would type it again, without its secrets.
 
-use std::ffi::OsString;
-
 use super::normalise;
 use crate::report::Command;
 
@@ -23,7 +21,7 @@ pub(super) fn command() -> Command {
 
 /// How this program was called.
 pub(super) fn program() -> String {
-    std::env::args_os().next().map_or_else(|| "sbm".to_owned(), |word| quoted(&OsString::to_string_lossy(&word)))
+    std::env::args_os().next().map_or_else(|| "sbm".to_owned(), |word| quoted(&word.to_string_lossy()))
 }
 
 fn from_words(words: &[String]) -> Command {

@@ -146,11 +146,11 @@ impl Plan {
         hex_lower(&digest.finalize())
     }
 
-    /// The targets alone, without copying them.
-    pub fn into_targets(self) -> Vec<Target> {
+    /// The targets with their keys, without copying them.
+    pub fn into_targets(self) -> Vec<(TargetKey, Target)> {
         self.targets
             .into_iter()
-            .map(|planned| planned.target)
+            .map(|planned| (planned.key, planned.target))
             .collect()
     }
 

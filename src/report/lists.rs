@@ -2,7 +2,10 @@
 
 use std::io::{self, Write};
 
-use crate::protocol::{Pair, ResultLine, State, Target};
+use crate::{
+    protocol::{ResultLine, State},
+    targets::format_line,
+};
 
 /// The lists; every target is in exactly one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,25 +49,6 @@ pub fn write_list(to: &mut dyn Write, list: List, lines: &[ResultLine]) -> io::R
         writeln!(to, "{}", format_line(&line.target))?;
     }
     Ok(())
-}
-
-/// The target as a line of a `.cfg` list.
-fn format_line(target: &Target) -> String {
-    let pairs: Vec<String> = target.pairs.iter().map(format_pair).collect();
-    let tag = target.tag.as_deref().map(|tag| format!("#{tag}"));
-    format!(
-        "{}:{}{}",
-        target.server,
-        pairs.join(";"),
-        tag.unwrap_or_default()
-    )
-}
-
-fn format_pair(pair: &Pair) -> String {
-    if pair.default.is_empty() {
-        return pair.database.clone();
-    }
-    format!("{},{}", pair.default, pair.database)
 }
 
 #[cfg(test)]

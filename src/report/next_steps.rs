@@ -2,8 +2,6 @@
 
 use std::path::Path;
 
-use uuid::Uuid;
-
 use super::{List, Run, text_format::plural};
 use crate::monitor::Totals;
 
@@ -19,7 +17,7 @@ pub struct Command {
 /// The next steps after `run`, one sentence each; none when there is nothing to do.
 pub fn next_steps(run: &Run, totals: &Totals) -> Vec<String> {
     let mut steps: Vec<String> = build_the_rest(run, totals).into_iter().collect();
-    for (count, noun, step) in by_state(run.run_id, totals) {
+    for (count, noun, step) in by_state(run, totals) {
         if count > 0 {
             steps.push(step.replace("{}", &plural(count, noun)));
         }
@@ -55,7 +53,12 @@ fn build_the_rest(run: &Run, totals: &Totals) -> Option<String> {
 }
 
 /// Targets that need something of their own: how many, what they are called, and the step, with `{}` for both.
-fn by_state(id: Uuid, totals: &Totals) -> [(usize, &'static str, String); 4] {
+fn by_state(run: &Run, totals: &Totals) -> [(usize, &'static str, String); 4] {
+    let id = run.run_id;
+    let again = match &run.command {
+        Some(command) => format!("{} {}", command.base, command.targets),
+        None => "repeat the command with".to_owned(),
+    };
     [
         (
             totals.failed,

@@ -1,6 +1,6 @@
 //! The middle of a run: the worker builds, the monitor watches, signals and the failure budget may end it early.
 
-use std::{io::IsTerminal, sync::Arc, time::Duration};
+use std::{collections::HashSet, io::IsTerminal, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
@@ -8,7 +8,7 @@ use super::signals::Signals;
 use crate::{
     events::Subscription,
     monitor::{FailureBudget, Monitor, Verdict},
-    protocol::{ResultLine, State},
+    protocol::{Event, EventKind, ResultLine, State, TargetKey},
     queue::{self, Queue},
     report::Reporter,
     worker::{self, Shutdown, Worker},
@@ -30,6 +30,8 @@ pub(super) struct Drive<'a> {
     pub(super) reporter: &'a mut dyn Reporter,
     pub(super) budget: Option<FailureBudget>,
     pub(super) drain_timeout: Duration,
+    /// Targets of which an attempt ended without a final line.
+    pub(super) touched: HashSet<TargetKey>,
 }
 
 /// How a run ended.
@@ -57,7 +59,7 @@ impl Drive<'_> {
         let service_failed = self.work(&mut early).await;
         self.shutdown.drain();
         while let Ok(event) = self.events.try_recv() {
-            self.monitor.observe(event, std::time::Instant::now());
+            self.observe(event);
         }
         self.skip_the_rest().await;
         self.reporter.progress(&self.monitor.progress(std::time::Instant::now()));
@@ -84,7 +86,7 @@ impl Drive<'_> {
             tokio::select! {
                 ended = &mut work => return ended.err().map(|error| error.to_string()),
                 Some(event) = self.events.recv() => {
-                    self.monitor.observe(event, std::time::Instant::now());
+                    self.observe(event);
                     self.check_budget(early);
                 }
                 _ = ticks.tick() => {
@@ -100,6 +102,19 @@ impl Drive<'_> {
                 }
             }
         }
+    }
+
+    /// Nobody else works for this run: what is rolled back while it drains stays so.
+    fn observe(&mut self, mut event: Event) {
+        if let EventKind::Finished { line } = &mut event.kind {
+            if line.state == State::RolledBack && self.shutdown.is_draining() {
+                line.is_final = true;
+            }
+            if !line.is_final {
+                self.touched.insert(line.key.clone());
+            }
+        }
+        self.monitor.observe(event, std::time::Instant::now());
     }
 
     fn check_budget(&mut self, early: &mut Early) {
@@ -143,12 +158,15 @@ impl Drive<'_> {
         early.deadline = Some(Instant::now() + ROLL_BACK);
     }
 
-    /// Targets that never started are said to be skipped.
+    /// Targets that never started are said to be skipped; those that did, and came back, stay unknown.
     async fn skip_the_rest(&mut self) {
         let left: Result<_, queue::Error> = self.queue.close().await;
         for target in left.unwrap_or_default() {
             let job = &self.worker.job;
             let key = target.key(job.platform);
+            if self.touched.contains(&key) {
+                continue;
+            }
             let mut line = ResultLine::new(job.run_id, key, target, &self.worker.name, State::Skipped);
             line.attempt_id = uuid::Uuid::nil();
             self.monitor.record(line, std::time::Instant::now());

@@ -23,7 +23,7 @@ pub(super) struct Inputs {
 pub(super) fn read(settings: &RunSettings) -> Result<Inputs, Error> {
     let package = match &settings.package {
         PackageSource::Package(path) => Package::open(path, &settings.limits),
-        PackageSource::ScriptFolder(path) => Package::open_script_folder(path, &settings.limits),
+        PackageSource::ScriptFolder(path) => Package::from_script_folder(path, &settings.limits),
     }
     .map_err(Error::package);
     let listed = list(settings, package.as_ref().ok());
@@ -36,7 +36,7 @@ pub(super) fn read(settings: &RunSettings) -> Result<Inputs, Error> {
         platform: settings.platform,
         concurrency: settings.concurrency.kind,
         allow_duplicates: settings.allow_duplicates,
-        package: &package,
+        package: Some(&package),
     };
     let checked = targets::check(list, &rules).map_err(Error::targets)?;
     Ok(Inputs { package, targets: checked.targets, warnings: checked.warnings })

@@ -7,7 +7,7 @@ mod inputs;
 mod record;
 mod signals;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -54,7 +54,7 @@ async fn run(settings: RunSettings, command: Command, remarks: Vec<String>) -> R
     )
     .map_err(Error::engine)?;
     let folder = record::begin(&settings.root_logging_path, &job, &plan)?;
-    let targets: Vec<(TargetKey, Target)> = plan.into_keyed_targets();
+    let targets: Vec<(TargetKey, Target)> = plan.into_targets();
 
     let mut reporter = report::reporter(settings.output);
     for line in remarks.iter().chain(&inputs.warnings) {
@@ -86,6 +86,7 @@ async fn run(settings: RunSettings, command: Command, remarks: Vec<String>) -> R
         reporter: &mut *reporter,
         budget: settings.max_failures,
         drain_timeout: settings.drain_timeout,
+        touched: HashSet::new(),
     };
     let ended = drive.run().await;
 
@@ -138,7 +139,7 @@ fn lock_wait(prepared: &Prepared) -> Duration {
 }
 
 fn plan(job: &JobSpec, targets: Vec<Target>) -> Result<Plan, Error> {
-    Plan::new(job.package.clone(), job.platform, job.concurrency, 1, targets).map_err(Error::plan)
+    Plan::new(job.package.clone(), job.platform, targets, job.concurrency, 1).map_err(Error::plan)
 }
 
 fn audit_run(job: &JobSpec) -> audit::Run {

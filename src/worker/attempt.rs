@@ -198,7 +198,7 @@ impl<'a> Attempt<'a> {
             }
             let found = match elsewhere::database(self.worker, &name) {
                 None => audit::already_run(&mut *self.databases[index].session, &ids, None).await,
-                Some(other) => elsewhere::already_run(self, other, &name, &ids).await,
+                Some(other) => elsewhere::already_run(self.worker, &self.target.server, other, &name, &ids).await,
             };
             self.databases[index].once = found.map_err(|error| Self::halt(&name, &error))?;
         }

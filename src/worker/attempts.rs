@@ -8,7 +8,6 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Worker,
     attempt::{Attempt, Halt, Outcome, Retry},
-    database_log::DatabaseLog,
 };
 use crate::{
     engine::Backoff,

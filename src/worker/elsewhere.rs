@@ -32,12 +32,13 @@ pub(super) fn read_detail(text: &str) -> Vec<Done> {
 
 /// Which run-once scripts the other database knows for `name`.
 pub(super) async fn already_run(
-    attempt: &Attempt<'_>,
+    worker: &Worker,
+    server: &str,
     other: &str,
     name: &str,
     ids: &[Uuid],
 ) -> Result<HashMap<Uuid, Option<String>>, Error> {
-    let mut session = open(attempt, other).await?;
+    let mut session = open(worker, server, other).await?;
     if session.columns(Table::Audit).await?.is_empty() {
         return Ok(HashMap::new());
     }
@@ -51,7 +52,7 @@ pub(super) async fn write(attempt: &mut Attempt<'_>, index: usize) -> Result<(),
     let Some(other) = database(worker, &name) else {
         return Ok(());
     };
-    let mut session = open(attempt, other).await?;
+    let mut session = open(worker, &attempt.target.server, other).await?;
     prepare_tables(&mut *session, worker.engine.platform(), false).await?;
     let marker = format!("audit:{name}");
     let known = ledger::read(&mut *session, worker.job.run_id, attempt.key, &marker).await?;
@@ -74,13 +75,12 @@ pub(super) async fn write(attempt: &mut Attempt<'_>, index: usize) -> Result<(),
 }
 
 /// A session on the other database, under its lock. All targets of a server want it, so it is held for a moment only.
-async fn open(attempt: &Attempt<'_>, other: &str) -> Result<Box<dyn Session>, Error> {
-    let worker = attempt.worker;
+async fn open(worker: &Worker, server: &str, other: &str) -> Result<Box<dyn Session>, Error> {
     // Rows of what is committed are written even when the run is told to stop.
     let never = CancellationToken::new();
     let budget = std::time::Duration::from_secs(30);
     let mut session =
-        connect_with_retry(&*worker.engine, &attempt.target.server, other, budget, &never).await?;
+        connect_with_retry(&*worker.engine, server, other, budget, &never).await?;
     session.lock(Mode::Transactional, worker.job.build.lock_wait, &never).await?;
     Ok(session)
 }

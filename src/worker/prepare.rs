@@ -200,22 +200,15 @@ impl Prepared {
             "INSERT INTO {table} (VersionNumber) VALUES ('{}')",
             revision.replace('\'', "''")
         );
-        let script = Script {
-            file: "Versions Insert.sql".into(),
-            bytes: text.into_bytes(),
-            id: Uuid::new_v4(),
-            roll_back_on_error: true,
-            causes_build_failure: true,
-            allow_multiple_runs: true,
-            ..Script::default()
-        };
+        let script = Script::new("Versions Insert.sql", text.into_bytes());
         let mut script = self.script(&script, &job.build);
         script.in_first_database = true;
         script
     }
 
     fn faults(&self, job: &JobSpec) -> Vec<String> {
-        let mut faults = too_long("package name", &job.package.name, audit::NAME_CHARS);
+        let mut faults: Vec<String> =
+            too_long("package name", &job.package.name, audit::NAME_CHARS).into_iter().collect();
         faults.extend(too_long("--description", &job.build.description, audit::DESCRIPTION_CHARS));
         for script in &self.scripts {
             let of = |what: &str| format!("{what} of script `{}`", script.file);
