@@ -1,0 +1,249 @@
+//! MySQL and MariaDB: the lists of «Statements That Cause an Implicit Commit» in both manuals.
+//!
+//! A statement that neither those lists nor the list of harmless ones knows may commit, as far as can be told.
+
+use super::{Finding, HazardKind, upper, words};
+use crate::sql::{
+    Dialect,
+    words::{Code, code, starts},
+};
+
+/// Harmless although they start like those that commit.
+const EXCEPTIONS: &[&str] = &[
+    // They can not be rolled back either, but they end no transaction.
+    "CREATE OR? REPLACE? TEMPORARY TABLE",
+    "DROP TEMPORARY TABLE|TABLES",
+    "DROP PREPARE",
+    "RESET PERSIST",
+];
+
+/// Each commits the transaction; `ALTER`, `CREATE` and `DROP` do so for every kind of object.
+const COMMITS: &[&str] = &[
+    "ANALYZE NO_WRITE_TO_BINLOG|LOCAL? TABLE|TABLES",
+    "CACHE INDEX",
+    "CHANGE MASTER|REPLICATION",
+    "CHECK TABLE|TABLES|VIEW",
+    "FLUSH",
+    "GRANT",
+    "IMPORT TABLE",
+    "INSTALL PLUGIN|COMPONENT|SONAME",
+    "LOAD INDEX",
+    "LOCK TABLE|TABLES",
+    "OPTIMIZE",
+    "RENAME",
+    "REPAIR",
+    "RESET",
+    "RESTART",
+    "REVOKE",
+    "SET DEFAULT ROLE",
+    "SET PASSWORD",
+    "SHUTDOWN",
+    "START SLAVE|REPLICA|ALL|GROUP_REPLICATION",
+    "STOP SLAVE|REPLICA|ALL|GROUP_REPLICATION",
+    "TRUNCATE",
+    "UNINSTALL PLUGIN|COMPONENT|SONAME",
+    "UNLOCK TABLE|TABLES",
+];
+
+/// Never end a transaction. `LOAD DATA` does for tables of the NDB engine, which shows when it has run.
+const HARMLESS: &[&str] = &[
+    "CHECKSUM",
+    "DEALLOCATE",
+    "DELETE",
+    "DESC",
+    "DESCRIBE",
+    "DO",
+    "EXPLAIN",
+    "GET",
+    "HANDLER",
+    "HELP",
+    "INSERT",
+    "KILL",
+    "LOAD",
+    "RELEASE",
+    "REPLACE",
+    "RESIGNAL",
+    "ROLLBACK",
+    "SAVEPOINT",
+    "SELECT",
+    "SET",
+    "SHOW",
+    "SIGNAL",
+    "TABLE",
+    "UPDATE",
+    "USE",
+    "VALUES",
+    "WITH",
+];
+
+/// What makes `statement` a hazard, if it is one.
+pub(super) fn finding(statement: &str, head: &[Code<'_>]) -> Option<Finding> {
+    let is = |pattern: &&str| starts(head, pattern);
+    if EXCEPTIONS.iter().any(is) {
+        return None;
+    }
+    if starts(head, "XA") {
+        return Some((HazardKind::NotInTransaction, "XA".to_owned()));
+    }
+    if starts(head, "ALTER|CREATE|DROP") {
+        return Some((HazardKind::ImplicitCommit, object(head)));
+    }
+    if let Some(pattern) = COMMITS.iter().find(|pattern| is(pattern)) {
+        let what = if pattern.contains('|') {
+            two_words(head)
+        } else {
+            words(pattern)
+        };
+        return Some((HazardKind::ImplicitCommit, what));
+    }
+    let harmless = code(statement, Dialect::MySql)
+        .find(|word| !word.is_mark("("))
+        .is_some_and(|first| first.is_one_of(HARMLESS));
+    (!harmless).then(|| (HazardKind::MayCommit, upper(head)))
+}
+
+/// `CREATE TABLE` and the like, without the words between.
+fn object(head: &[Code<'_>]) -> String {
+    const OBJECTS: &[&str] = &[
+        "DATABASE",
+        "EVENT",
+        "FUNCTION",
+        "INDEX",
+        "INSTANCE",
+        "LOGFILE",
+        "PACKAGE",
+        "PROCEDURE",
+        "RESOURCE",
+        "ROLE",
+        "SCHEMA",
+        "SEQUENCE",
+        "SERVER",
+        "SPATIAL",
+        "TABLE",
+        "TABLES",
+        "TABLESPACE",
+        "TRIGGER",
+        "USER",
+        "VIEW",
+    ];
+    let found = head.iter().skip(1).find(|word| word.is_one_of(OBJECTS));
+    let second = found.or_else(|| head.get(1));
+    match second {
+        Some(second) => format!("{} {}", upper(head), second.text.to_uppercase()),
+        None => upper(head),
+    }
+}
+
+fn two_words(head: &[Code<'_>]) -> String {
+    object(head.get(..2).unwrap_or(head))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{check, check_none, found};
+    use super::*;
+
+    #[test]
+    fn statements_that_commit_are_found() {
+        check(
+            Dialect::MySql,
+            HazardKind::ImplicitCommit,
+            &[
+                ("CREATE TABLE t (a int)", "CREATE TABLE"),
+                (
+                    "create or replace definer = `a`@`b` view v as select 1",
+                    "CREATE VIEW",
+                ),
+                ("ALTER TABLE t ADD a int", "ALTER TABLE"),
+                ("DROP INDEX i ON t", "DROP INDEX"),
+                ("CREATE UNIQUE INDEX i ON t (a)", "CREATE INDEX"),
+                ("TRUNCATE TABLE t", "TRUNCATE"),
+                ("RENAME TABLE a TO b", "RENAME"),
+                ("GRANT ALL ON x TO y", "GRANT"),
+                ("SET PASSWORD = 'x'", "SET PASSWORD"),
+                ("SET PASSWORD FOR a = 'x'", "SET PASSWORD"),
+                ("LOCK TABLES t WRITE", "LOCK TABLES"),
+                ("ANALYZE LOCAL TABLE t", "ANALYZE LOCAL"),
+                ("OPTIMIZE TABLE t", "OPTIMIZE"),
+                ("FLUSH PRIVILEGES", "FLUSH"),
+                ("START REPLICA", "START REPLICA"),
+                ("CHANGE MASTER TO MASTER_HOST = 'x'", "CHANGE MASTER"),
+                (
+                    "/*!50003 CREATE*/ /*!50020 DEFINER=`a`@`b`*/ /*!50003 TRIGGER t BEFORE INSERT ON x FOR EACH ROW SET @a = 1 */",
+                    "CREATE TRIGGER",
+                ),
+                (
+                    "CREATE PROCEDURE p() BEGIN SELECT 1; COMMIT; END",
+                    "CREATE PROCEDURE",
+                ),
+                (
+                    "DELIMITER //\nCREATE PROCEDURE p() BEGIN COMMIT; END//\nDELIMITER ;",
+                    "CREATE PROCEDURE",
+                ),
+                ("CREATE SEQUENCE s", "CREATE SEQUENCE"),
+            ],
+        );
+    }
+
+    #[test]
+    fn transactions_are_found() {
+        check(
+            Dialect::MySql,
+            HazardKind::EndsTransaction,
+            &[
+                ("BEGIN WORK", "BEGIN"),
+                ("START TRANSACTION READ ONLY", "START TRANSACTION"),
+                ("COMMIT", "COMMIT"),
+                ("/*!40000 COMMIT */", "COMMIT"),
+                ("ROLLBACK", "ROLLBACK"),
+                ("SET autocommit = 1", "SET autocommit"),
+                (
+                    "SET sql_mode = '', @@SESSION.autocommit = 1",
+                    "SET autocommit",
+                ),
+            ],
+        );
+        check(
+            Dialect::MySql,
+            HazardKind::NotInTransaction,
+            &[("XA START 'x'", "XA")],
+        );
+        check(
+            Dialect::MySql,
+            HazardKind::ChangesDatabase,
+            &[("use db;", "USE")],
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_known_may_commit() {
+        check(
+            Dialect::MySql,
+            HazardKind::MayCommit,
+            &[
+                ("CALL p()", "CALL"),
+                ("PREPARE s FROM 'DROP TABLE t'", "PREPARE"),
+                ("EXECUTE s", "EXECUTE"),
+                ("BEGIN NOT ATOMIC COMMIT; END", "BEGIN"),
+                ("FROBNICATE x", "FROBNICATE"),
+            ],
+        );
+        assert_eq!(found("#BuildDescription#", Dialect::MySql).len(), 1);
+    }
+
+    #[test]
+    fn everything_else_is_no_hazard() {
+        check_none(
+            Dialect::MySql,
+            &[
+                "INSERT INTO t VALUES (1); UPDATE t SET a = 1; DELETE FROM t; REPLACE INTO t VALUES (2)",
+                "(SELECT 1) UNION (SELECT 2); WITH x AS (SELECT 1) SELECT * FROM x; ((SELECT 1))",
+                "CREATE TEMPORARY TABLE t (a int); DROP TEMPORARY TABLE IF EXISTS t; DEALLOCATE PREPARE s",
+                "SET @a = 1; SET NAMES utf8mb4; SET GLOBAL autocommit = 0; SET @autocommit = 1",
+                "SAVEPOINT s; ROLLBACK TO SAVEPOINT s; RELEASE SAVEPOINT s",
+                "LOAD DATA LOCAL INFILE 'x' INTO TABLE t; /*!40101 SET NAMES utf8 */; RESET PERSIST",
+                "SELECT 'COMMIT; CREATE TABLE t', `COMMIT`; -- COMMIT;\n# COMMIT;\n/* COMMIT; */",
+            ],
+        );
+    }
+}
