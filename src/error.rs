@@ -80,7 +80,10 @@ impl Error {
 
     /// An error of a file or folder of the run.
     pub fn file(path: &Path, source: io::Error) -> Self {
-        Self::File { path: path.to_owned(), source }
+        Self::File {
+            path: path.to_owned(),
+            source,
+        }
     }
 
     /// An error of setting up the databases' platform, before any is connected to.

@@ -7,5 +7,9 @@ use crate::{
 };
 
 pub(super) async fn run(typed: &BuildArguments) -> Result<ExitCode, Error> {
-    runs::threaded(RunSettings::build(typed, &process_environment)?, rerun::command()).await
+    runs::threaded(
+        RunSettings::build(typed, &process_environment)?,
+        rerun::command(),
+    )
+    .await
 }

@@ -7,5 +7,9 @@ use crate::{
 };
 
 pub(super) async fn run(typed: &DemoArguments) -> Result<ExitCode, Error> {
-    runs::demo(DemoSettings::new(typed, &process_environment)?, &rerun::program()).await
+    runs::demo(
+        DemoSettings::new(typed, &process_environment)?,
+        &rerun::program(),
+    )
+    .await
 }

@@ -16,12 +16,19 @@ enum Part {
 /// The command that this process was started with.
 pub(super) fn command() -> Command {
     let words = normalise(std::env::args_os());
-    from_words(&words.iter().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>())
+    from_words(
+        &words
+            .iter()
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect::<Vec<_>>(),
+    )
 }
 
 /// How this program was called.
 pub(super) fn program() -> String {
-    std::env::args_os().next().map_or_else(|| "sbm".to_owned(), |word| quoted(&word.to_string_lossy()))
+    std::env::args_os()
+        .next()
+        .map_or_else(|| "sbm".to_owned(), |word| quoted(&word.to_string_lossy()))
 }
 
 fn from_words(words: &[String]) -> Command {
@@ -50,13 +57,18 @@ fn from_words(words: &[String]) -> Command {
         list.push(quoted(word));
         list.extend(value.map(|value| quoted(value)));
     }
-    Command { base: base.join(" "), targets: targets.join(" ") }
+    Command {
+        base: base.join(" "),
+        targets: targets.join(" "),
+    }
 }
 
 fn part(name: &str) -> Part {
     match name {
         "--override" | "--server" | "-s" | "--database" | "-d" => Part::Targets,
-        "--resume" | "--redo" | "--finish-partial" | "--finishpartial" | "--password" | "-p" => Part::Dropped,
+        "--resume" | "--redo" | "--finish-partial" | "--finishpartial" | "--password" | "-p" => {
+            Part::Dropped
+        }
         _ if is_joined(name) => Part::Dropped,
         _ => Part::Base,
     }
@@ -86,11 +98,15 @@ mod tests {
 
     #[test]
     fn targets_stand_apart_and_what_belongs_to_one_run_is_left_out() {
-        let command = command("sbm threaded run -P p --override a.cfg --resume --redo failed --trial true");
+        let command =
+            command("sbm threaded run -P p --override a.cfg --resume --redo failed --trial true");
         assert_eq!(command.base, "sbm threaded run -P p --trial true");
         assert_eq!(command.targets, "--override a.cfg");
         let command = self::command("sbm build -P p -s h -d x --resume 1234 --output json");
-        assert_eq!((command.base.as_str(), command.targets.as_str()), ("sbm build -P p --output json", "-s h -d x"));
+        assert_eq!(
+            (command.base.as_str(), command.targets.as_str()),
+            ("sbm build -P p --output json", "-s h -d x")
+        );
     }
 
     #[test]

@@ -21,7 +21,11 @@ pub(super) enum ThreadedCommand {
 pub(super) async fn run(command: ThreadedCommand) -> Result<ExitCode, Error> {
     match command {
         ThreadedCommand::Run(typed) => {
-            runs::threaded(RunSettings::threaded(&typed, &process_environment)?, rerun::command()).await
+            runs::threaded(
+                RunSettings::threaded(&typed, &process_environment)?,
+                rerun::command(),
+            )
+            .await
         }
     }
 }

@@ -156,7 +156,11 @@ pub async fn already_run(
     target_database: Option<&str>,
 ) -> Result<HashMap<Uuid, Option<String>>, Error> {
     let table = session.table_name(Table::Audit);
-    let only = if target_database.is_some() { " AND TargetDatabase = ?" } else { "" };
+    let only = if target_database.is_some() {
+        " AND TargetDatabase = ?"
+    } else {
+        ""
+    };
     let mut found = HashMap::new();
     for chunk in ids.chunks(1_000) {
         let places = vec!["?"; chunk.len()].join(", ");

@@ -102,18 +102,36 @@ pub async fn read(
          WHERE RunId = ? AND TargetKey = ? AND DatabaseName = ?",
         session.table_name(Table::Ledger)
     );
-    let parameters = [run_id.to_string().as_str().into(), key.as_str().into(), database.into()];
+    let parameters = [
+        run_id.to_string().as_str().into(),
+        key.as_str().into(),
+        database.into(),
+    ];
     let rows = session.query(&sql, &parameters).await?;
     let Some(cells) = rows.into_iter().next() else {
         return Ok(None);
     };
     parse(&cells, run_id, key, database)
         .map(Some)
-        .ok_or_else(|| Error::Settings(format!("the ledger row of run {run_id} in {database} cannot be read")))
+        .ok_or_else(|| {
+            Error::Settings(format!(
+                "the ledger row of run {run_id} in {database} cannot be read"
+            ))
+        })
 }
 
 fn parse(cells: &[Value], run_id: Uuid, key: &TargetKey, database: &str) -> Option<Row> {
-    let [attempt, sha256, worker, state, started, finished, pending, detail] = cells else {
+    let [
+        attempt,
+        sha256,
+        worker,
+        state,
+        started,
+        finished,
+        pending,
+        detail,
+    ] = cells
+    else {
         return None;
     };
     let time = |value: &Value| match value {
@@ -139,7 +157,9 @@ fn parse(cells: &[Value], run_id: Uuid, key: &TargetKey, database: &str) -> Opti
 /// Reads a time that the platform keeps as text.
 fn parse_time(text: &str) -> Option<Timestamp> {
     let time: jiff::civil::DateTime = text.parse().ok()?;
-    time.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
+    time.to_zoned(jiff::tz::TimeZone::UTC)
+        .ok()
+        .map(|zoned| zoned.timestamp())
 }
 
 /// Writes the row: the first of this run for the database, or in place of the one that `read` found.
@@ -159,7 +179,12 @@ pub async fn write(session: &mut dyn Session, row: &Row, replaces: bool) -> Resu
     let parameters = [
         Value::Int(row.attempt),
         row.package_sha256.as_str().into(),
-        row.worker.chars().take(200).collect::<String>().as_str().into(),
+        row.worker
+            .chars()
+            .take(200)
+            .collect::<String>()
+            .as_str()
+            .into(),
         row.state.name().into(),
         Value::Time(row.started),
         row.finished.map_or(Value::Null, Value::Time),
@@ -178,7 +203,10 @@ pub async fn prune(session: &mut dyn Session, age: Duration) -> Result<(), Error
     let Ok(before) = Timestamp::now().checked_sub(age) else {
         return Ok(());
     };
-    let sql = format!("DELETE FROM {} WHERE Finished < ?", session.table_name(Table::Ledger));
+    let sql = format!(
+        "DELETE FROM {} WHERE Finished < ?",
+        session.table_name(Table::Ledger)
+    );
     session.execute(&sql, &[Value::Time(before)]).await?;
     Ok(())
 }

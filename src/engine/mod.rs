@@ -132,7 +132,11 @@ pub fn connect(
     ledger_schema: Option<String>,
 ) -> Result<Arc<dyn Engine>, Error> {
     match platform {
-        Platform::PostgreSql => Ok(Arc::new(Postgres::new(connection, password, ledger_schema)?)),
+        Platform::PostgreSql => Ok(Arc::new(Postgres::new(
+            connection,
+            password,
+            ledger_schema,
+        )?)),
         Platform::Sqlite => Ok(Arc::new(Sqlite::new())),
         Platform::SqlServer | Platform::MySql => Err(Error::Unsupported(platform)),
     }

@@ -1,7 +1,5 @@
 //! The two tables that builds keep in every database: the audit table of the reference program, and the ledger.
 
-use std::fmt::Write;
-
 use super::{Error, Session, audit, ledger};
 use crate::protocol::Platform;
 
@@ -50,7 +48,10 @@ impl Table {
             Self::Audit => &[
                 ("ix_sqlbuild_logging", "BuildFileName"),
                 ("ix_sqlbuild_logging_1", "ScriptFileName"),
-                ("ix_sqlbuild_logging_commitcheck", "ScriptId, CommitDate DESC"),
+                (
+                    "ix_sqlbuild_logging_commitcheck",
+                    "ScriptId, CommitDate DESC",
+                ),
             ],
             Self::Ledger => &[("ix_sqlbuild_ledger_finished", "Finished")],
         }
@@ -106,8 +107,7 @@ impl Changes {
 fn explain(error: Error, platform: Platform) -> Error {
     match error {
         Error::Sql(mut error) => {
-            let _ = write!(
-                error.message,
+            error.message += &format!(
                 "; the tables for audit and ledger are missing or old and this login cannot make them: \
                  let `sbm ledger script --platform {platform}` print the statements for an administrator"
             );
@@ -118,12 +118,17 @@ fn explain(error: Error, platform: Platform) -> Error {
 }
 
 /// The script that an administrator runs once in each database when the build's login has no right to make tables.
-pub fn script(platform: Platform, schema: Option<&str>, login: Option<&str>) -> Result<String, Error> {
+pub fn script(
+    platform: Platform,
+    schema: Option<&str>,
+    login: Option<&str>,
+) -> Result<String, Error> {
     if matches!(platform, Platform::SqlServer | Platform::MySql) {
         return Err(Error::Unsupported(platform));
     }
     let login = login.unwrap_or("BUILD_LOGIN");
-    let mut text = format!("-- Tables that sbm needs in each {platform} database. Run as an administrator.\n");
+    let mut text =
+        format!("-- Tables that sbm needs in each {platform} database. Run as an administrator.\n");
     for table in Table::ALL {
         let name = match schema.filter(|_| platform == Platform::PostgreSql) {
             Some(schema) => format!("{}.{}", quote_name(schema), table.name(platform)),
@@ -164,7 +169,11 @@ fn create(platform: Platform, table: Table, name: &str) -> Vec<String> {
         table.constraint()
     )];
     // SQLite does not take a schema here; the index goes where the table is.
-    let on = if platform == Platform::Sqlite { table.name(platform) } else { name };
+    let on = if platform == Platform::Sqlite {
+        table.name(platform)
+    } else {
+        name
+    };
     for (index, columns) in table.indexes() {
         statements.push(format!("CREATE INDEX {index} ON {on} ({columns})"));
     }
@@ -183,7 +192,13 @@ fn upgrade(platform: Platform, table: Table, name: &str, existing: &[Column]) ->
                 "ALTER TABLE {name} ADD COLUMN {column} {}",
                 nullable(kind)
             )),
-            (Some(Column { max_chars: Some(has), .. }), Some(wanted)) if *has < wanted => {
+            (
+                Some(Column {
+                    max_chars: Some(has),
+                    ..
+                }),
+                Some(wanted),
+            ) if *has < wanted => {
                 statements.push(format!(
                     "ALTER TABLE {name} ALTER COLUMN {column} TYPE varchar({wanted})"
                 ));
@@ -221,7 +236,11 @@ mod tests {
             .filter(|(name, _)| !matches!(*name, "Tag" | "AllowScriptBlock"))
             .map(|(name, kind)| Column {
                 name: name.to_lowercase(),
-                max_chars: if *name == "Description" { Some(150) } else { width(kind) },
+                max_chars: if *name == "Description" {
+                    Some(150)
+                } else {
+                    width(kind)
+                },
             })
             .collect();
         assert_eq!(
@@ -237,8 +256,14 @@ mod tests {
     #[test]
     fn script_names_schema_and_login_safely() {
         let text = script(Platform::PostgreSql, Some("a\"b"), Some("me")).unwrap();
-        assert!(text.contains("CREATE TABLE IF NOT EXISTS \"a\"\"b\".sqlbuild_ledger ("), "{text}");
-        assert!(text.contains("GRANT SELECT, INSERT ON \"a\"\"b\".sqlbuild_logging TO \"me\";"), "{text}");
+        assert!(
+            text.contains("CREATE TABLE IF NOT EXISTS \"a\"\"b\".sqlbuild_ledger ("),
+            "{text}"
+        );
+        assert!(
+            text.contains("GRANT SELECT, INSERT ON \"a\"\"b\".sqlbuild_logging TO \"me\";"),
+            "{text}"
+        );
         assert!(script(Platform::SqlServer, None, None).is_err());
     }
 }

@@ -33,6 +33,6 @@ impl fmt::Display for InProcess {
 impl Events for InProcess {
     fn publish(&self, event: Event) {
         // Nobody listens any more when the run has ended.
-        let _ = self.sender.send(event);
+        self.sender.send(event).ok();
     }
 }

@@ -258,7 +258,7 @@ mod tests {
         let names: Vec<String> = plan
             .into_targets()
             .iter()
-            .map(ToString::to_string)
+            .map(|(_, target)| target.to_string())
             .collect();
         assert_eq!(names, ["b:y", "a:x"]);
     }

@@ -42,9 +42,16 @@ impl JobSpec {
         Self {
             version: Self::VERSION,
             run_id: Uuid::from_u128(7),
-            package: PackageRef { name: "p".into(), build_hash: "H".into(), sha256: "s".into() },
+            package: PackageRef {
+                name: "p".into(),
+                build_hash: "H".into(),
+                sha256: "s".into(),
+            },
             platform: Platform::Sqlite,
-            connection: Connection { connect_timeout: Duration::from_secs(20), ..Connection::default() },
+            connection: Connection {
+                connect_timeout: Duration::from_secs(20),
+                ..Connection::default()
+            },
             build: BuildOptions {
                 transactional: true,
                 trial: false,
@@ -61,7 +68,11 @@ impl JobSpec {
                 redo_failed: false,
                 requested_by: "me".into(),
             },
-            concurrency: Concurrency { kind: ConcurrencyType::Count, limit: 10, max_slots: 32 },
+            concurrency: Concurrency {
+                kind: ConcurrencyType::Count,
+                limit: 10,
+                max_slots: 32,
+            },
             created: Timestamp::UNIX_EPOCH,
         }
     }

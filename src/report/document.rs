@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Command, ExitCode, List, Situation, decide, holding, next_steps, paths, reference_code};
+use super::{
+    Command, ExitCode, List, Situation, decide, holding, next_steps, paths, reference_code,
+};
 use crate::{
     monitor::{Cluster, ServerRow, Totals, Verdict, build_time, clusters, servers},
     protocol::{ErrorReport, PackageRef, Platform, ResultLine, State},

@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn pairs_and_tag_are_kept() {
         let mut line = line("host,1433", "a", State::Busy);
-        line.target.pairs.push(Pair {
+        line.target.pairs.push(crate::protocol::Pair {
             default: "client".into(),
             database: "b".into(),
         });

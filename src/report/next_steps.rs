@@ -41,7 +41,10 @@ fn build_the_rest(run: &Run, totals: &Totals) -> Option<String> {
     };
     let how = match &run.folder {
         Some(folder) => {
-            let base = run.command.as_ref().map_or("repeat the command with", |command| &command.base);
+            let base = run
+                .command
+                .as_ref()
+                .map_or("repeat the command with", |command| &command.base);
             format!("{base} --override {}", list(folder))
         }
         None => "repeat the command with a list of these".to_owned(),
@@ -69,9 +72,7 @@ fn by_state(run: &Run, totals: &Totals) -> [(usize, &'static str, String); 4] {
         (
             totals.partly_committed,
             "partly committed target",
-            format!(
-                "Build the missing databases of {{}}: {again} --resume {id} --finish-partial"
-            ),
+            format!("Build the missing databases of {{}}: {again} --resume {id} --finish-partial"),
         ),
         (
             totals.interrupted,

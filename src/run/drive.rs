@@ -62,7 +62,8 @@ impl Drive<'_> {
             self.observe(event);
         }
         self.skip_the_rest().await;
-        self.reporter.progress(&self.monitor.progress(std::time::Instant::now()));
+        self.reporter
+            .progress(&self.monitor.progress(std::time::Instant::now()));
         Ended {
             verdict: self.monitor.verdict(),
             cancelled: early.cancelled,
@@ -77,7 +78,8 @@ impl Drive<'_> {
             Ok(signals) => signals,
             Err(error) => return Some(format!("cannot listen to signals: {error}")),
         };
-        let (worker, queue, shutdown) = (Arc::clone(&self.worker), self.queue, self.shutdown.clone());
+        let (worker, queue, shutdown) =
+            (Arc::clone(&self.worker), self.queue, self.shutdown.clone());
         let work = worker::run(worker, queue, &shutdown);
         tokio::pin!(work);
         let mut ticks = tokio::time::interval(TICK);
@@ -125,8 +127,13 @@ impl Drive<'_> {
         if !budget.exceeded(progress.failed, progress.total) {
             return;
         }
-        let why = format!("{} of {} targets failed, and --maxfailures is {budget}", progress.failed, progress.total);
-        self.reporter.message(&format!("halted: {why}; builds that run may end, no other starts"));
+        let why = format!(
+            "{} of {} targets failed, and --maxfailures is {budget}",
+            progress.failed, progress.total
+        );
+        self.reporter.message(&format!(
+            "halted: {why}; builds that run may end, no other starts"
+        ));
         early.halted = Some(why);
         self.drain(early);
     }
@@ -135,7 +142,11 @@ impl Drive<'_> {
         let second = early.cancelled.is_some();
         if !second {
             early.cancelled = Some(signal.to_owned());
-            let again = if std::io::stdin().is_terminal() { "; Ctrl-C again rolls them back at once" } else { "" };
+            let again = if std::io::stdin().is_terminal() {
+                "; Ctrl-C again rolls them back at once"
+            } else {
+                ""
+            };
             self.reporter.message(&format!(
                 "{signal}: no target starts any more; builds that run may end within {} s{again}",
                 self.drain_timeout.as_secs()
@@ -149,7 +160,9 @@ impl Drive<'_> {
 
     fn drain(&mut self, early: &mut Early) {
         self.shutdown.drain();
-        early.deadline.get_or_insert_with(|| Instant::now() + self.drain_timeout);
+        early
+            .deadline
+            .get_or_insert_with(|| Instant::now() + self.drain_timeout);
     }
 
     fn stop(&mut self, early: &mut Early) {
@@ -167,7 +180,8 @@ impl Drive<'_> {
             if self.touched.contains(&key) {
                 continue;
             }
-            let mut line = ResultLine::new(job.run_id, key, target, &self.worker.name, State::Skipped);
+            let mut line =
+                ResultLine::new(job.run_id, key, target, &self.worker.name, State::Skipped);
             line.attempt_id = uuid::Uuid::nil();
             self.monitor.record(line, std::time::Instant::now());
         }

@@ -18,7 +18,13 @@ pub(super) fn worker() -> String {
         .map_or_else(|| "local".to_owned(), |name| name.trim().to_owned());
     let host: String = host
         .chars()
-        .map(|char| if char.is_ascii_alphanumeric() || char == '-' { char } else { '-' })
+        .map(|char| {
+            if char.is_ascii_alphanumeric() || char == '-' {
+                char
+            } else {
+                '-'
+            }
+        })
         .take(64)
         .collect();
     format!("{host}-{}", std::process::id())

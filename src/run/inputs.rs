@@ -39,7 +39,11 @@ pub(super) fn read(settings: &RunSettings) -> Result<Inputs, Error> {
         package: Some(&package),
     };
     let checked = targets::check(list, &rules).map_err(Error::targets)?;
-    Ok(Inputs { package, targets: checked.targets, warnings: checked.warnings })
+    Ok(Inputs {
+        package,
+        targets: checked.targets,
+        warnings: checked.warnings,
+    })
 }
 
 fn list(settings: &RunSettings, package: Option<&Package>) -> Result<TargetList, Error> {
@@ -48,7 +52,9 @@ fn list(settings: &RunSettings, package: Option<&Package>) -> Result<TargetList,
         TargetSource::Inline { server, text } => {
             targets::parse_inline(text, server.as_deref()).map_err(Error::targets)
         }
-        TargetSource::Inferred { server, database } => Ok(infer(server, database.as_deref(), package)),
+        TargetSource::Inferred { server, database } => {
+            Ok(infer(server, database.as_deref(), package))
+        }
     }
 }
 
@@ -66,7 +72,11 @@ fn infer(server: &str, database: Option<&str>, package: Option<&Package>) -> Tar
             database: database.unwrap_or(name).to_owned(),
         })
         .collect();
-    let target = Target { server: server.to_owned(), pairs, tag: None };
+    let target = Target {
+        server: server.to_owned(),
+        pairs,
+        tag: None,
+    };
     TargetList {
         name: "--server and --database".to_owned(),
         targets: vec![Listed { target, line: 1 }],

@@ -38,7 +38,11 @@ pub async fn threaded(settings: RunSettings, command: Command) -> Result<ExitCod
 }
 
 /// The whole run; the report has been shown. `remarks` are told before it begins.
-async fn run(settings: RunSettings, command: Command, remarks: Vec<String>) -> Result<Report, Error> {
+async fn run(
+    settings: RunSettings,
+    command: Command,
+    remarks: Vec<String>,
+) -> Result<Report, Error> {
     let started = Timestamp::now();
     let inputs = inputs::read(&settings)?;
     let resumed = record::resumed(&settings, &inputs.package)?;
@@ -66,7 +70,10 @@ async fn run(settings: RunSettings, command: Command, remarks: Vec<String>) -> R
         name: identity::worker(),
         audit: audit_run(&job),
         events: Arc::new(publisher),
-        results: Some(Results::open(&folder.join("results"), &identity::worker()).map_err(|error| Error::file(&folder, error))?),
+        results: Some(
+            Results::open(&folder.join("results"), &identity::worker())
+                .map_err(|error| Error::file(&folder, error))?,
+        ),
         logs: Some(folder.join("databases")),
         prepared: Arc::new(prepared),
         engine,
@@ -106,8 +113,16 @@ async fn run(settings: RunSettings, command: Command, remarks: Vec<String>) -> R
         command: Some(command),
     };
     let report = Report::new(run, &ended.verdict);
-    record::end(&settings.root_logging_path, &folder, &ended.verdict, &report)?;
-    reporter.finish(&report).or_else(ignore_closed).map_err(Error::Output)?;
+    record::end(
+        &settings.root_logging_path,
+        &folder,
+        &ended.verdict,
+        &report,
+    )?;
+    reporter
+        .finish(&report)
+        .or_else(ignore_closed)
+        .map_err(Error::Output)?;
     Ok(report)
 }
 
@@ -135,11 +150,21 @@ fn job(settings: &RunSettings, inputs: &inputs::Inputs, resumed: Option<uuid::Uu
 
 /// As long as another build of the same package may take, and some.
 fn lock_wait(prepared: &Prepared) -> Duration {
-    prepared.total_timeout().saturating_add(LOCK_WAIT_EXTRA).min(LOCK_WAIT_MOST)
+    prepared
+        .total_timeout()
+        .saturating_add(LOCK_WAIT_EXTRA)
+        .min(LOCK_WAIT_MOST)
 }
 
 fn plan(job: &JobSpec, targets: Vec<Target>) -> Result<Plan, Error> {
-    Plan::new(job.package.clone(), job.platform, targets, job.concurrency, 1).map_err(Error::plan)
+    Plan::new(
+        job.package.clone(),
+        job.platform,
+        targets,
+        job.concurrency,
+        1,
+    )
+    .map_err(Error::plan)
 }
 
 fn audit_run(job: &JobSpec) -> audit::Run {
@@ -154,5 +179,9 @@ fn audit_run(job: &JobSpec) -> audit::Run {
 
 /// A reader that went away has seen what it wanted.
 fn ignore_closed(error: std::io::Error) -> std::io::Result<()> {
-    if error.kind() == std::io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
+    if error.kind() == std::io::ErrorKind::BrokenPipe {
+        Ok(())
+    } else {
+        Err(error)
+    }
 }

@@ -63,7 +63,11 @@ pub(super) fn resumed(settings: &RunSettings, package: &Package) -> Result<Optio
             job.run_id, job.platform, settings.platform
         ));
     }
-    if faults.is_empty() { Ok(Some(job.run_id)) } else { Err(Error::input(faults.join("\n"))) }
+    if faults.is_empty() {
+        Ok(Some(job.run_id))
+    } else {
+        Err(Error::input(faults.join("\n")))
+    }
 }
 
 fn read_job(path: &Path) -> Result<JobSpec, Error> {
@@ -93,7 +97,12 @@ pub(super) fn begin(root: &Path, job: &JobSpec, plan: &Plan) -> Result<PathBuf, 
 }
 
 /// Writes the outcome twice: into the folder of the run, and into the root, which shows the last run.
-pub(super) fn end(root: &Path, folder: &Path, verdict: &Verdict, report: &Report) -> Result<(), Error> {
+pub(super) fn end(
+    root: &Path,
+    folder: &Path,
+    verdict: &Verdict,
+    report: &Report,
+) -> Result<(), Error> {
     for place in [folder, root] {
         report::write_all(place, verdict, report).map_err(|error| Error::file(place, error))?;
     }
@@ -108,5 +117,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         file.write_all(bytes)?;
         file.persist(path).map_err(|error| error.error)
     };
-    write().map(|_| ()).map_err(|error| Error::file(path, error))
+    write()
+        .map(|_| ())
+        .map_err(|error| Error::file(path, error))
 }

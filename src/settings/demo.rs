@@ -1,10 +1,5 @@
 //! The settings of `demo`.
 
-#![expect(
-    clippy::doc_markdown,
-    reason = "help texts are made of these comments and show their backticks"
-)]
-
 use clap::Args;
 use secrecy::SecretString;
 
@@ -83,10 +78,15 @@ fn server(reader: &mut Reader<'_>, given: Option<&str>, platform: Platform) -> O
     let server = reader.text("--server", given);
     match (platform, &server) {
         (Platform::Sqlite, Some(_)) => {
-            reader.fault("--server", given, "the SQLite demo makes its own servers; leave it out");
+            reader.fault(
+                "--server",
+                given,
+                "the SQLite demo makes its own servers; leave it out",
+            );
         }
         (Platform::PostgreSql, None) => {
-            let needed = "needed: a PostgreSQL server on which the login may make databases, as host[:port]";
+            let needed =
+                "needed: a PostgreSQL server on which the login may make databases, as host[:port]";
             reader.fault("--server", None, needed);
         }
         _ => {}
@@ -98,7 +98,11 @@ fn server(reader: &mut Reader<'_>, given: Option<&str>, platform: Platform) -> O
 mod tests {
     use super::*;
 
-    fn settings(platform: Option<&str>, server: Option<&str>, targets: &str) -> Result<DemoSettings, Faults> {
+    fn settings(
+        platform: Option<&str>,
+        server: Option<&str>,
+        targets: &str,
+    ) -> Result<DemoSettings, Faults> {
         let typed = DemoArguments {
             targets: Some(targets.into()),
             platform: platform.map(str::to_owned),
@@ -114,7 +118,10 @@ mod tests {
 
     #[test]
     fn the_demo_needs_a_server_only_where_there_are_servers() {
-        assert_eq!(settings(None, None, "3").unwrap().platform, Platform::Sqlite);
+        assert_eq!(
+            settings(None, None, "3").unwrap().platform,
+            Platform::Sqlite
+        );
         assert!(settings(None, Some("h"), "3").is_err());
         assert!(settings(Some("postgresql"), Some("h"), "3").is_ok());
         assert!(settings(Some("postgresql"), None, "3").is_err());

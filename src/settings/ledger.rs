@@ -44,6 +44,10 @@ impl LedgerSettings {
         let schema = build_options::ledger_schema(&mut reader, schema, platform);
         let login = reader.text("--username", typed.username.as_deref());
         reader.finish()?;
-        Ok(Self { platform, schema, login })
+        Ok(Self {
+            platform,
+            schema,
+            login,
+        })
     }
 }

@@ -140,7 +140,8 @@ fn max_failures(reader: &mut Reader<'_>, given: Option<&str>) -> Option<FailureB
     match given?.parse() {
         Ok(failures) => Some(failures),
         Err(_) => {
-            let accepted = "accepted are a number of databases such as 5, and a percentage from 0% to 100%";
+            let accepted =
+                "accepted are a number of databases such as 5, and a percentage from 0% to 100%";
             reader.fault("--maxfailures", given, accepted);
             None
         }

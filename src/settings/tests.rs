@@ -222,7 +222,7 @@ fn nothing_typed_means_the_documented_defaults() {
     assert_eq!(settings.drain_timeout, Duration::from_secs(60));
     assert_eq!(settings.connection.connect_timeout, Duration::from_secs(20));
     assert_eq!(settings.root_logging_path, PathBuf::from("logs"));
-    assert_eq!(settings.output, Output::Text);
+    assert_eq!(settings.output, crate::report::Output::Text);
     assert_eq!((settings.lock_wait, settings.max_failures), (None, None));
     assert_eq!(settings.resume, Resume::No);
     assert!(!settings.allow_duplicates);
@@ -242,7 +242,6 @@ fn flags_may_stand_alone_and_take_a_value() {
         assert_eq!(settings.build.trial, expected, "{words:?}");
     }
 }
-
 
 #[test]
 fn every_option_is_documented() {

@@ -138,7 +138,7 @@ impl<'a, 'v> Renderer<'a, 'v> {
             TokenKind::LineComment
             | TokenKind::BatchLine
             | TokenKind::ClientLine
-            | TokenKind::DelimiterLine => self.replace_all(place, |value| on_one_line(value)),
+            | TokenKind::DelimiterLine => self.replace_all(place, on_one_line),
             _ => self.replace_all(place, str::to_owned),
         }
     }

@@ -67,7 +67,12 @@ impl Halt {
             error if error.is_transient() => Retry::Transient,
             _ => Retry::No,
         };
-        Self { state, is_final, error: Some(report), retry }
+        Self {
+            state,
+            is_final,
+            error: Some(report),
+            retry,
+        }
     }
 }
 
@@ -148,7 +153,11 @@ impl<'a> Attempt<'a> {
     }
 
     pub(super) fn mode(&self) -> Mode {
-        if self.worker.job.build.transactional { Mode::Transactional } else { Mode::Autocommit }
+        if self.worker.job.build.transactional {
+            Mode::Transactional
+        } else {
+            Mode::Autocommit
+        }
     }
 
     pub(super) fn trial(&self) -> bool {
@@ -163,12 +172,27 @@ impl<'a> Attempt<'a> {
     /// Logs in to all databases and locks them, in the order of their names, so that two builds that share some cannot
     /// wait for each other.
     async fn open_all(&mut self) -> Result<(), Halt> {
-        let mut names: Vec<String> = self.target.databases().into_iter().map(str::to_owned).collect();
+        let mut names: Vec<String> = self
+            .target
+            .databases()
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
         names.sort();
         for name in names {
-            let session = self.open(&name).await.map_err(|error| Self::halt(&name, &error))?;
+            let session = self
+                .open(&name)
+                .await
+                .map_err(|error| Self::halt(&name, &error))?;
             let (row, done, once) = (None, Vec::new(), HashMap::new());
-            self.databases.push(Database { name, session, row, runs: true, done, once });
+            self.databases.push(Database {
+                name,
+                session,
+                row,
+                runs: true,
+                done,
+                once,
+            });
         }
         Ok(())
     }
@@ -176,8 +200,11 @@ impl<'a> Attempt<'a> {
     async fn open(&mut self, name: &str) -> Result<Box<dyn Session>, Error> {
         let engine = &*self.worker.engine;
         let server = &self.target.server;
-        let mut session = connect_with_retry(engine, server, name, CONNECT_BUDGET, self.stop).await?;
-        session.lock(self.mode(), self.worker.job.build.lock_wait, self.stop).await?;
+        let mut session =
+            connect_with_retry(engine, server, name, CONNECT_BUDGET, self.stop).await?;
+        session
+            .lock(self.mode(), self.worker.job.build.lock_wait, self.stop)
+            .await?;
         prepare_tables(&mut *session, engine.platform(), self.trial()).await?;
         Ok(session)
     }
@@ -190,7 +217,9 @@ impl<'a> Attempt<'a> {
             let ids: Vec<Uuid> = prepared
                 .scripts
                 .iter()
-                .filter(|script| script.run_once && self.database_of(script).as_deref() == Some(name.as_str()))
+                .filter(|script| {
+                    script.run_once && self.database_of(script).as_deref() == Some(name.as_str())
+                })
                 .map(|script| script.id)
                 .collect();
             if ids.is_empty() {
@@ -198,7 +227,10 @@ impl<'a> Attempt<'a> {
             }
             let found = match elsewhere::database(self.worker, &name) {
                 None => audit::already_run(&mut *self.databases[index].session, &ids, None).await,
-                Some(other) => elsewhere::already_run(self.worker, &self.target.server, other, &name, &ids).await,
+                Some(other) => {
+                    elsewhere::already_run(self.worker, &self.target.server, other, &name, &ids)
+                        .await
+                }
             };
             self.databases[index].once = found.map_err(|error| Self::halt(&name, &error))?;
         }
@@ -208,9 +240,16 @@ impl<'a> Attempt<'a> {
     /// The real database of a script. Every script has one: that is checked before a run begins.
     pub(super) fn database_of(&self, script: &PreparedScript) -> Option<String> {
         if script.in_first_database {
-            return self.target.databases().first().map(|name| (*name).to_owned());
+            return self
+                .target
+                .databases()
+                .first()
+                .map(|name| (*name).to_owned());
         }
-        self.target.database_for(&script.database).ok().map(str::to_owned)
+        self.target
+            .database_for(&script.database)
+            .ok()
+            .map(str::to_owned)
     }
 
     /// Without a transaction, a row says that this run has touched the database before it does.
@@ -253,7 +292,9 @@ impl<'a> Attempt<'a> {
             state,
             started,
             finished: (!begins).then(Timestamp::now),
-            audit_pending: elsewhere && state == ledger::Progress::Committed && !database.done.is_empty(),
+            audit_pending: elsewhere
+                && state == ledger::Progress::Committed
+                && !database.done.is_empty(),
             detail,
         };
         ledger::write(&mut *database.session, &row, database.row.is_some()).await?;
@@ -271,7 +312,12 @@ impl<'a> Attempt<'a> {
             }
         }
         if self.stop.is_cancelled() {
-            return Err(Halt { state: State::RolledBack, is_final: false, error: None, retry: Retry::No });
+            return Err(Halt {
+                state: State::RolledBack,
+                is_final: false,
+                error: None,
+                retry: Retry::No,
+            });
         }
         if self.trial() {
             self.roll_back_all().await;
@@ -284,7 +330,8 @@ impl<'a> Attempt<'a> {
 
     /// Audit rows and the ledger row of one database.
     async fn record(&mut self, index: usize) -> Result<(), Error> {
-        let keep = Duration::from_secs(u64::from(self.worker.job.build.ledger_keep_days) * 24 * 3600);
+        let keep =
+            Duration::from_secs(u64::from(self.worker.job.build.ledger_keep_days) * 24 * 3600);
         let name = self.databases[index].name.clone();
         let mut detail = None;
         if elsewhere::database(self.worker, &name).is_some() {
@@ -295,7 +342,8 @@ impl<'a> Attempt<'a> {
             audit::insert(session, &self.worker.audit, &name, &rows).await?;
         }
         ledger::prune(&mut *self.databases[index].session, keep).await?;
-        self.write_row(index, ledger::Progress::Committed, detail).await
+        self.write_row(index, ledger::Progress::Committed, detail)
+            .await
     }
 
     async fn commit_all(&mut self) -> Result<(), Halt> {
@@ -314,13 +362,20 @@ impl<'a> Attempt<'a> {
             };
             match fate {
                 Fate::Committed => committed += usize::from(self.databases[index].runs),
-                Fate::NotCommitted if committed == 0 && self.databases.iter().all(|database| database.runs) => {
+                Fate::NotCommitted
+                    if committed == 0 && self.databases.iter().all(|database| database.runs) =>
+                {
                     return Err(Self::halt(&name, &error));
                 }
                 Fate::NotCommitted => return Err(self.partly(index, &error)),
                 Fate::Unreachable => {
                     let error = Some(report(&name, &error));
-                    return Err(Halt { state: State::Unknown, is_final: false, error, retry: Retry::No });
+                    return Err(Halt {
+                        state: State::Unknown,
+                        is_final: false,
+                        error,
+                        retry: Retry::No,
+                    });
                 }
             }
         }
@@ -335,7 +390,12 @@ impl<'a> Attempt<'a> {
             }
         }
         let error = Some(report(&self.databases[index].name, error));
-        Halt { state: State::PartlyCommitted, is_final: true, error, retry: Retry::No }
+        Halt {
+            state: State::PartlyCommitted,
+            is_final: true,
+            error,
+            retry: Retry::No,
+        }
     }
 
     async fn finish_autocommit(&mut self) -> Result<Outcome, Halt> {
@@ -363,7 +423,11 @@ impl<'a> Attempt<'a> {
     /// Audit rows for another database follow the commit; a failure is a warning, and the ledger remembers.
     async fn write_elsewhere(&mut self) {
         for index in 0..self.databases.len() {
-            if !self.databases[index].row.as_ref().is_some_and(|row| row.audit_pending) {
+            if !self.databases[index]
+                .row
+                .as_ref()
+                .is_some_and(|row| row.audit_pending)
+            {
                 continue;
             }
             if let Err(error) = elsewhere::write(self, index).await {
@@ -379,7 +443,8 @@ impl<'a> Attempt<'a> {
     pub(super) async fn roll_back_all(&mut self) {
         for database in &mut self.databases {
             if let Err(error) = database.session.rollback().await {
-                self.log.line(&format!("rollback in {}: {error}", database.name));
+                self.log
+                    .line(&format!("rollback in {}: {error}", database.name));
             }
         }
     }
@@ -393,15 +458,23 @@ impl<'a> Attempt<'a> {
         if halt.state != State::Failed || self.trial() {
             return;
         }
-        let why = halt.error.as_ref().map(|error| error.message.chars().take(500).collect::<String>());
+        let why = halt
+            .error
+            .as_ref()
+            .map(|error| error.message.chars().take(500).collect::<String>());
         let failed = halt.error.as_ref().and_then(|error| error.database.clone());
         for index in 0..self.databases.len() {
             let touched = match self.mode() {
                 Mode::Autocommit => self.databases[index].runs,
-                Mode::Transactional => failed.as_deref() == Some(self.databases[index].name.as_str()),
+                Mode::Transactional => {
+                    failed.as_deref() == Some(self.databases[index].name.as_str())
+                }
             };
             if touched && let Err(error) = self.write_failed(index, why.clone()).await {
-                self.warnings.push(format!("the ledger of {} has no row: {error}", self.databases[index].name));
+                self.warnings.push(format!(
+                    "the ledger of {} has no row: {error}",
+                    self.databases[index].name
+                ));
             }
         }
     }
@@ -412,7 +485,10 @@ impl<'a> Attempt<'a> {
         }
         // The lock went with the transaction; the row is a transaction of its own.
         let never = CancellationToken::new();
-        let (wait, name) = (self.worker.job.build.lock_wait, self.databases[index].name.clone());
+        let (wait, name) = (
+            self.worker.job.build.lock_wait,
+            self.databases[index].name.clone(),
+        );
         let session = &mut *self.databases[index].session;
         session.lock(Mode::Transactional, wait, &never).await?;
         session.begin().await?;
@@ -434,11 +510,18 @@ impl<'a> Attempt<'a> {
     /// Names of databases with and without a committed row.
     pub(super) fn split(&self) -> (Vec<String>, Vec<String>) {
         let is_committed = |database: &&Database| {
-            database.row.as_ref().is_some_and(|row| row.state == ledger::Progress::Committed)
+            database
+                .row
+                .as_ref()
+                .is_some_and(|row| row.state == ledger::Progress::Committed)
         };
         let (committed, missing): (Vec<&Database>, Vec<&Database>) =
             self.databases.iter().partition(is_committed);
-        let names = |list: Vec<&Database>| list.into_iter().map(|database| database.name.clone()).collect();
+        let names = |list: Vec<&Database>| {
+            list.into_iter()
+                .map(|database| database.name.clone())
+                .collect()
+        };
         (names(committed), names(missing))
     }
 
@@ -485,7 +568,11 @@ pub(super) async fn prepare_tables(
 /// The audit rows of scripts that ran.
 pub(super) fn audit_rows<'a>(worker: &'a Worker, done: &[Done]) -> Vec<audit::Row<'a>> {
     let find = |done: &Done| {
-        let script = worker.prepared.scripts.iter().find(|script| script.id == done.id)?;
+        let script = worker
+            .prepared
+            .scripts
+            .iter()
+            .find(|script| script.id == done.id)?;
         Some(audit::Row {
             file: &script.file,
             id: script.id,

@@ -25,8 +25,19 @@ pub(super) async fn build(
     fresh: bool,
     stop: CancellationToken,
 ) -> ResultLine {
-    worker.event(&key, EventKind::Started { name: target.to_string() });
-    let mut line = ResultLine::new(worker.job.run_id, key.clone(), target.clone(), &worker.name, State::Unknown);
+    worker.event(
+        &key,
+        EventKind::Started {
+            name: target.to_string(),
+        },
+    );
+    let mut line = ResultLine::new(
+        worker.job.run_id,
+        key.clone(),
+        target.clone(),
+        &worker.name,
+        State::Unknown,
+    );
     let mut log = worker.open_log(&target);
     let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(10));
     let mut budget = Budget::new(&worker);
@@ -64,9 +75,15 @@ struct Budget {
 impl Budget {
     fn new(worker: &Worker) -> Self {
         if !worker.job.build.transactional {
-            return Self { timeouts: 0, transients: 0 };
+            return Self {
+                timeouts: 0,
+                transients: 0,
+            };
         }
-        Self { timeouts: worker.job.build.timeout_retry_count, transients: TRANSIENT_RETRIES }
+        Self {
+            timeouts: worker.job.build.timeout_retry_count,
+            transients: TRANSIENT_RETRIES,
+        }
     }
 
     fn allows(&mut self, retry: Retry) -> bool {

@@ -1,9 +1,8 @@
 //! The log of one database: every batch, how long it took, and what the server said.
 
 use std::{
-    fmt::Write as _,
     fs::File,
-    io::Write as _,
+    io::Write,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -47,7 +46,13 @@ impl DatabaseLog {
     }
 
     /// A batch is about to be sent.
-    pub(super) fn batch(&mut self, script: &PreparedScript, batch: &PreparedBatch, number: usize, database: &str) {
+    pub(super) fn batch(
+        &mut self,
+        script: &PreparedScript,
+        batch: &PreparedBatch,
+        number: usize,
+        database: &str,
+    ) {
         if self.file.is_none() {
             return;
         }
@@ -59,9 +64,14 @@ impl DatabaseLog {
             batch.line
         ));
         let end = batch.sql.floor_char_boundary(TEXT_BYTES);
-        let mut text = batch.sql.get(..end).unwrap_or_default().trim_end().to_owned();
+        let mut text = batch
+            .sql
+            .get(..end)
+            .unwrap_or_default()
+            .trim_end()
+            .to_owned();
         if end < batch.sql.len() {
-            let _ = write!(text, "\n-- … {} bytes in all", batch.sql.len());
+            text += &format!("\n-- … {} bytes in all", batch.sql.len());
         }
         self.write(&format!("{text}\n"));
     }
@@ -82,7 +92,9 @@ impl DatabaseLog {
                 if let Error::Sql(error) = error {
                     self.messages(&error.messages);
                 }
-                let code = error.code().map_or(String::new(), |code| format!(" {code}"));
+                let code = error
+                    .code()
+                    .map_or(String::new(), |code| format!(" {code}"));
                 self.line(&format!("-- {millis} ms, error{code}: {error}"));
             }
         }
@@ -107,7 +119,9 @@ impl DatabaseLog {
 /// `<folder>/<server>/<databases>.log`, with every name made safe for all file systems.
 pub(super) fn path(folder: &Path, target: &Target) -> PathBuf {
     let databases = target.databases().join("+");
-    folder.join(safe(&target.server)).join(format!("{}.log", safe(&databases)))
+    folder
+        .join(safe(&target.server))
+        .join(format!("{}.log", safe(&databases)))
 }
 
 /// A file name: letters, digits and a few signs stay, others are percent-encoded; a long one is cut and told apart by a
@@ -115,10 +129,13 @@ pub(super) fn path(folder: &Path, target: &Target) -> PathBuf {
 fn safe(name: &str) -> String {
     let mut text = String::new();
     for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'+') || (byte == b'.' && !text.is_empty()) {
+        if byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'_' | b'+')
+            || (byte == b'.' && !text.is_empty())
+        {
             text.push(char::from(byte));
         } else {
-            let _ = write!(text, "%{byte:02x}");
+            text += &format!("%{byte:02x}");
         }
     }
     if text.len() <= 120 {
@@ -126,7 +143,10 @@ fn safe(name: &str) -> String {
     }
     let digest = <sha2::Sha256 as sha2::Digest>::digest(name.as_bytes());
     let start = text.get(..100).unwrap_or_default();
-    format!("{start}~{}", crate::package::hex_lower(digest.get(..6).unwrap_or_default()))
+    format!(
+        "{start}~{}",
+        crate::package::hex_lower(digest.get(..6).unwrap_or_default())
+    )
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ enum Decision {
 
 /// Decides by the ledger rows of all databases: `None` where this run has not been yet.
 fn decision(rows: &[Option<Progress>], options: &BuildOptions) -> Decision {
-    let has = |wanted| rows.iter().any(|row| *row == Some(wanted));
+    let has = |wanted| rows.contains(&Some(wanted));
     if has(Progress::Failed) && !options.redo_failed {
         return Decision::Report(State::Failed);
     }
@@ -43,13 +43,25 @@ impl Attempt<'_> {
     /// Reads the ledger of every database, under the locks; the outcome, when nothing is to be run.
     pub(super) async fn decide(&mut self) -> Result<Option<Outcome>, Halt> {
         for database in &mut self.databases {
-            let row = ledger::read(&mut *database.session, self.worker.job.run_id, self.key, &database.name).await;
+            let row = ledger::read(
+                &mut *database.session,
+                self.worker.job.run_id,
+                self.key,
+                &database.name,
+            )
+            .await;
             database.row = row.map_err(|error| Self::halt(&database.name, &error))?;
-            database.runs = database.row.as_ref().is_none_or(|row| row.state != Progress::Committed);
+            database.runs = database
+                .row
+                .as_ref()
+                .is_none_or(|row| row.state != Progress::Committed);
         }
         self.ledger_read = true;
-        let rows: Vec<Option<Progress>> =
-            self.databases.iter().map(|database| database.row.as_ref().map(|row| row.state)).collect();
+        let rows: Vec<Option<Progress>> = self
+            .databases
+            .iter()
+            .map(|database| database.row.as_ref().map(|row| row.state))
+            .collect();
         let state = match decision(&rows, &self.worker.job.build) {
             Decision::Run => return Ok(None),
             Decision::Report(state) => state,
@@ -74,10 +86,16 @@ impl Attempt<'_> {
             let Some(row) = database.row.as_ref().filter(|row| row.audit_pending) else {
                 continue;
             };
-            database.done = row.detail.as_deref().map(elsewhere::read_detail).unwrap_or_default();
+            database.done = row
+                .detail
+                .as_deref()
+                .map(elsewhere::read_detail)
+                .unwrap_or_default();
             if let Err(error) = elsewhere::write(self, index).await {
                 let name = &self.databases[index].name;
-                self.warnings.push(format!("the audit rows of {name} are still not written: {error}"));
+                self.warnings.push(format!(
+                    "the audit rows of {name} are still not written: {error}"
+                ));
             }
         }
     }
@@ -102,7 +120,10 @@ impl Attempt<'_> {
                  --resume --finish-partial builds the others"
                 .to_owned(),
         };
-        ErrorReport { message, ..ErrorReport::default() }
+        ErrorReport {
+            message,
+            ..ErrorReport::default()
+        }
     }
 }
 
@@ -114,22 +135,52 @@ mod tests {
     #[test]
     fn rows_decide() {
         let plain = JobSpec::sample().build;
-        let (started, committed, failed) =
-            (Some(Progress::Started), Some(Progress::Committed), Some(Progress::Failed));
-        let redo = BuildOptions { redo_failed: true, redo_interrupted: true, ..plain.clone() };
-        let finish = BuildOptions { finish_partial: true, ..plain.clone() };
+        let (started, committed, failed) = (
+            Some(Progress::Started),
+            Some(Progress::Committed),
+            Some(Progress::Failed),
+        );
+        let redo = BuildOptions {
+            redo_failed: true,
+            redo_interrupted: true,
+            ..plain.clone()
+        };
+        let finish = BuildOptions {
+            finish_partial: true,
+            ..plain.clone()
+        };
         for (rows, options, wanted) in [
             (vec![None, None], &plain, Decision::Run),
-            (vec![committed, committed], &plain, Decision::Report(State::AlreadyCommitted)),
-            (vec![committed, None], &plain, Decision::Report(State::PartlyCommitted)),
+            (
+                vec![committed, committed],
+                &plain,
+                Decision::Report(State::AlreadyCommitted),
+            ),
+            (
+                vec![committed, None],
+                &plain,
+                Decision::Report(State::PartlyCommitted),
+            ),
             (vec![committed, None], &finish, Decision::Run),
             (vec![started], &plain, Decision::Report(State::Interrupted)),
             (vec![started], &redo, Decision::Run),
             (vec![failed], &plain, Decision::Report(State::Failed)),
             (vec![failed], &redo, Decision::Run),
-            (vec![committed, failed], &plain, Decision::Report(State::Failed)),
-            (vec![committed, failed], &redo, Decision::Report(State::PartlyCommitted)),
-            (vec![committed], &redo, Decision::Report(State::AlreadyCommitted)),
+            (
+                vec![committed, failed],
+                &plain,
+                Decision::Report(State::Failed),
+            ),
+            (
+                vec![committed, failed],
+                &redo,
+                Decision::Report(State::PartlyCommitted),
+            ),
+            (
+                vec![committed],
+                &redo,
+                Decision::Report(State::AlreadyCommitted),
+            ),
             (vec![], &plain, Decision::Run),
         ] {
             assert_eq!(decision(&rows, options), wanted, "{rows:?}");

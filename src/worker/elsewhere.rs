@@ -61,7 +61,12 @@ pub(super) async fn write(attempt: &mut Attempt<'_>, index: usize) -> Result<(),
         let rows = audit_rows(worker, &database.done);
         audit::insert(&mut *session, &worker.audit, &name, &rows).await?;
         if let Some(row) = &database.row {
-            let row = ledger::Row { database: marker, audit_pending: false, detail: None, ..row.clone() };
+            let row = ledger::Row {
+                database: marker,
+                audit_pending: false,
+                detail: None,
+                ..row.clone()
+            };
             ledger::write(&mut *session, &row, false).await?;
         }
         session.commit().await?;
@@ -79,8 +84,9 @@ async fn open(worker: &Worker, server: &str, other: &str) -> Result<Box<dyn Sess
     // Rows of what is committed are written even when the run is told to stop.
     let never = CancellationToken::new();
     let budget = std::time::Duration::from_secs(30);
-    let mut session =
-        connect_with_retry(&*worker.engine, server, other, budget, &never).await?;
-    session.lock(Mode::Transactional, worker.job.build.lock_wait, &never).await?;
+    let mut session = connect_with_retry(&*worker.engine, server, other, budget, &never).await?;
+    session
+        .lock(Mode::Transactional, worker.job.build.lock_wait, &never)
+        .await?;
     Ok(session)
 }

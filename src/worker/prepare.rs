@@ -87,7 +87,11 @@ impl Prepared {
             package_hash: job.package.build_hash.clone(),
             file_name: job.package.name.clone(),
         };
-        let mut prepared = Self { scripts: Vec::new(), dialect, tokens };
+        let mut prepared = Self {
+            scripts: Vec::new(),
+            dialect,
+            tokens,
+        };
         for script in &package.scripts {
             let ready = prepared.script(script, &job.build);
             prepared.scripts.push(ready);
@@ -97,19 +101,33 @@ impl Prepared {
             prepared.scripts.push(script);
         }
         let faults = prepared.faults(job);
-        if faults.is_empty() { Ok(prepared) } else { Err(PackageFaults(faults)) }
+        if faults.is_empty() {
+            Ok(prepared)
+        } else {
+            Err(PackageFaults(faults))
+        }
     }
 
     /// The longest that one target's scripts may take.
     pub fn total_timeout(&self) -> Duration {
         self.scripts
             .iter()
-            .flat_map(|script| script.batches.iter().map(|batch| script.timeout * batch.repeat))
+            .flat_map(|script| {
+                script
+                    .batches
+                    .iter()
+                    .map(|batch| script.timeout * batch.repeat)
+            })
             .fold(Duration::ZERO, Duration::saturating_add)
     }
 
     /// The script file's line and column of a byte offset in what was sent.
-    pub fn locate(&self, script: &PreparedScript, batch: &PreparedBatch, offset: usize) -> (u32, u32) {
+    pub fn locate(
+        &self,
+        script: &PreparedScript,
+        batch: &PreparedBatch,
+        offset: usize,
+    ) -> (u32, u32) {
         let piece = script.code.get(batch.range.clone()).unwrap_or_default();
         let rendered = sql::replace_tokens(piece, self.dialect, &self.tokens);
         let offset = batch.range.start + rendered.original_offset(offset);
@@ -117,7 +135,12 @@ impl Prepared {
     }
 
     /// An error report that names the place in the script.
-    pub fn report(&self, script: &PreparedScript, batch: &PreparedBatch, offset: Option<usize>) -> ErrorReport {
+    pub fn report(
+        &self,
+        script: &PreparedScript,
+        batch: &PreparedBatch,
+        offset: Option<usize>,
+    ) -> ErrorReport {
         let (line, column) = match offset {
             Some(offset) => self.locate(script, batch, offset),
             None => (batch.line, 1),
@@ -180,7 +203,9 @@ impl Prepared {
             for range in pieces {
                 let piece = code.get(range.clone()).unwrap_or_default();
                 batches.push(PreparedBatch {
-                    sql: sql::replace_tokens(piece, self.dialect, &self.tokens).text.into_owned(),
+                    sql: sql::replace_tokens(piece, self.dialect, &self.tokens)
+                        .text
+                        .into_owned(),
                     repeat: batch.repeat,
                     line: lines.line_column(range.start).0,
                     range,
@@ -208,8 +233,14 @@ impl Prepared {
 
     fn faults(&self, job: &JobSpec) -> Vec<String> {
         let mut faults: Vec<String> =
-            too_long("package name", &job.package.name, audit::NAME_CHARS).into_iter().collect();
-        faults.extend(too_long("--description", &job.build.description, audit::DESCRIPTION_CHARS));
+            too_long("package name", &job.package.name, audit::NAME_CHARS)
+                .into_iter()
+                .collect();
+        faults.extend(too_long(
+            "--description",
+            &job.build.description,
+            audit::DESCRIPTION_CHARS,
+        ));
         for script in &self.scripts {
             let of = |what: &str| format!("{what} of script `{}`", script.file);
             faults.extend(too_long(&of("file name"), &script.file, audit::NAME_CHARS));
@@ -244,14 +275,18 @@ fn advice(kind: HazardKind, transactional: bool) -> Option<&'static str> {
             "would end the build's own transaction; let the package strip transaction statements \
              (`strip_transactions: true`, StripTransactionText), or build with --transactional false",
         ),
-        HazardKind::NotInTransaction if transactional => {
-            Some("cannot run in a transaction; move it to a package that is built with --transactional false")
-        }
+        HazardKind::NotInTransaction if transactional => Some(
+            "cannot run in a transaction; move it to a package that is built with --transactional false",
+        ),
         HazardKind::CopyStream => Some(
             "needs a client that sends or receives data, which a build is not; use INSERT, or COPY with a file of the server",
         ),
-        HazardKind::ClientCommand => Some("is a command of a client program, not SQL; leave it out"),
-        HazardKind::ChangesDatabase => Some("would leave the database that the target names; map the database in the target list"),
+        HazardKind::ClientCommand => {
+            Some("is a command of a client program, not SQL; leave it out")
+        }
+        HazardKind::ChangesDatabase => Some(
+            "would leave the database that the target names; map the database in the target list",
+        ),
         _ => None,
     }
 }

@@ -29,7 +29,12 @@ pub(super) enum Fate {
 }
 
 /// Asks the ledger of one database, under its lock, so that a commit that is still going on is waited for.
-pub(super) async fn fate(worker: &Worker, target: &Target, key: &TargetKey, database: &str) -> Fate {
+pub(super) async fn fate(
+    worker: &Worker,
+    target: &Target,
+    key: &TargetKey,
+    database: &str,
+) -> Fate {
     match progress(worker, target, key, database).await {
         Ok(Some(ledger::Progress::Committed)) => Fate::Committed,
         Ok(_) => Fate::NotCommitted,
@@ -48,7 +53,8 @@ async fn progress(
 ) -> Result<Option<ledger::Progress>, Error> {
     // The question is short, and its answer is wanted even when the run is told to stop.
     let never = CancellationToken::new();
-    let mut session = connect_with_retry(&*worker.engine, &target.server, database, BUDGET, &never).await?;
+    let mut session =
+        connect_with_retry(&*worker.engine, &target.server, database, BUDGET, &never).await?;
     session.lock(Mode::Transactional, ORPHAN, &never).await?;
     if session.columns(Table::Ledger).await?.is_empty() {
         return Ok(None);
@@ -58,15 +64,27 @@ async fn progress(
 }
 
 /// The outcome of a target whose build broke down in this program itself: what the ledgers say, and why it is asked.
-pub(super) async fn reconcile(worker: &Worker, target: &Target, key: &TargetKey, why: &str) -> Outcome {
-    let mut outcome = Outcome { is_final: true, ..Outcome::default() };
+pub(super) async fn reconcile(
+    worker: &Worker,
+    target: &Target,
+    key: &TargetKey,
+    why: &str,
+) -> Outcome {
+    let mut outcome = Outcome {
+        is_final: true,
+        ..Outcome::default()
+    };
     let mut states = Vec::new();
     for database in target.databases() {
         match progress(worker, target, key, database).await {
             Ok(progress) => {
                 states.push(progress);
                 let committed = progress == Some(ledger::Progress::Committed);
-                let list = if committed { &mut outcome.committed } else { &mut outcome.missing };
+                let list = if committed {
+                    &mut outcome.committed
+                } else {
+                    &mut outcome.missing
+                };
                 list.push(database.to_owned());
             }
             Err(error) => {
@@ -75,13 +93,23 @@ pub(super) async fn reconcile(worker: &Worker, target: &Target, key: &TargetKey,
             }
         }
     }
-    let state = if outcome.is_final { state_of(&states) } else { State::Unknown };
+    let state = if outcome.is_final {
+        state_of(&states)
+    } else {
+        State::Unknown
+    };
     outcome.state = Some(state);
     if state != State::PartlyCommitted {
         outcome.committed.clear();
         outcome.missing.clear();
     }
-    outcome.errors.insert(0, ErrorReport { message: why.to_owned(), ..ErrorReport::default() });
+    outcome.errors.insert(
+        0,
+        ErrorReport {
+            message: why.to_owned(),
+            ..ErrorReport::default()
+        },
+    );
     outcome
 }
 

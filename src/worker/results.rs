@@ -21,13 +21,18 @@ impl Results {
         fs::create_dir_all(folder)?;
         let path = folder.join(format!("{worker}.1.jsonl"));
         let file = File::options().create(true).append(true).open(path)?;
-        Ok(Self { file: Mutex::new(file) })
+        Ok(Self {
+            file: Mutex::new(file),
+        })
     }
 
     /// Writes a line. The message of its target may be settled afterwards.
     pub fn append(&self, line: &ResultLine) -> io::Result<()> {
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
-        self.file.lock().unwrap_or_else(PoisonError::into_inner).write_all(&text)
+        self.file
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .write_all(&text)
     }
 }

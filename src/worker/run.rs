@@ -38,7 +38,12 @@ pub struct Worker {
 impl Worker {
     pub(super) fn event(&self, key: &TargetKey, kind: EventKind) {
         let at = jiff::Timestamp::now();
-        self.events.publish(Event { run_id: self.job.run_id, key: key.clone(), at, kind });
+        self.events.publish(Event {
+            run_id: self.job.run_id,
+            key: key.clone(),
+            at,
+            kind,
+        });
     }
 
     pub(super) fn open_log(&self, target: &Target) -> DatabaseLog {
@@ -55,8 +60,17 @@ impl Worker {
 }
 
 /// Builds targets until the queue has none left, or until it is told to drain and those that run have ended.
-pub async fn run(worker: Arc<Worker>, queue: &dyn Queue, shutdown: &Shutdown) -> Result<(), queue::Error> {
-    let mut builds = Builds { worker, shutdown, running: JoinSet::new(), deliveries: HashMap::new() };
+pub async fn run(
+    worker: Arc<Worker>,
+    queue: &dyn Queue,
+    shutdown: &Shutdown,
+) -> Result<(), queue::Error> {
+    let mut builds = Builds {
+        worker,
+        shutdown,
+        running: JoinSet::new(),
+        deliveries: HashMap::new(),
+    };
     let mut accepting = true;
     while accepting || !builds.running.is_empty() {
         tokio::select! {
@@ -99,7 +113,13 @@ impl Builds<'_> {
         let fresh = self.worker.new_run && delivery.count == 1;
         let build = attempts::build(Arc::clone(&self.worker), target, key, fresh, stop);
         let task = self.running.spawn(build);
-        self.deliveries.insert(task.id(), Running { delivery, looks: false });
+        self.deliveries.insert(
+            task.id(),
+            Running {
+                delivery,
+                looks: false,
+            },
+        );
     }
 
     /// A build has ended: its line is written first, then its message is settled.
@@ -126,7 +146,12 @@ impl Builds<'_> {
         }
         let is_final = line.is_final;
         let key = line.key.clone();
-        self.worker.event(&key, EventKind::Finished { line: Box::new(line) });
+        self.worker.event(
+            &key,
+            EventKind::Finished {
+                line: Box::new(line),
+            },
+        );
         if is_final || self.shutdown.is_draining() || delivery.count >= MAX_DELIVERIES {
             queue.complete(&delivery).await
         } else {
@@ -141,18 +166,30 @@ impl Builds<'_> {
         let (worker, target) = (Arc::clone(&self.worker), delivery.target.clone());
         let key = target.key(worker.job.platform);
         if looks {
-            let mut line = ResultLine::new(worker.job.run_id, key, target, &worker.name, State::Unknown);
-            line.errors.push(ErrorReport { message: why, ..ErrorReport::default() });
-            self.deliveries.insert(error.id(), Running { delivery, looks });
+            let mut line =
+                ResultLine::new(worker.job.run_id, key, target, &worker.name, State::Unknown);
+            line.errors.push(ErrorReport {
+                message: why,
+                ..ErrorReport::default()
+            });
+            self.deliveries
+                .insert(error.id(), Running { delivery, looks });
             return Some(line);
         }
         let task = self.running.spawn(async move {
             let outcome = resolve::reconcile(&worker, &target, &key, &why).await;
-            let mut line = ResultLine::new(worker.job.run_id, key, target, &worker.name, State::Unknown);
+            let mut line =
+                ResultLine::new(worker.job.run_id, key, target, &worker.name, State::Unknown);
             attempts::fill(&mut line, outcome);
             line
         });
-        self.deliveries.insert(task.id(), Running { delivery, looks: true });
+        self.deliveries.insert(
+            task.id(),
+            Running {
+                delivery,
+                looks: true,
+            },
+        );
         None
     }
 }

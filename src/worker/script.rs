@@ -31,7 +31,12 @@ impl Attempt<'_> {
         if !self.databases[index].runs || self.has_run_before(script, index) {
             return Ok(());
         }
-        self.worker.event(self.key, EventKind::Script { script: script.file.clone() });
+        self.worker.event(
+            self.key,
+            EventKind::Script {
+                script: script.file.clone(),
+            },
+        );
         let started = Timestamp::now();
         let mut whole = true;
         if self.undoes_script(script) {
@@ -58,7 +63,9 @@ impl Attempt<'_> {
 
     fn index_of(&self, script: &PreparedScript) -> Option<usize> {
         let name = self.database_of(script)?;
-        self.databases.iter().position(|database| database.name == name)
+        self.databases
+            .iter()
+            .position(|database| database.name == name)
     }
 
     fn has_run_before(&mut self, script: &PreparedScript, index: usize) -> bool {
@@ -69,7 +76,10 @@ impl Attempt<'_> {
         let Some(hash) = database.once.get(&script.id) else {
             return false;
         };
-        self.log.line(&format!("-- {} runs once and has run in {} before", script.file, database.name));
+        self.log.line(&format!(
+            "-- {} runs once and has run in {} before",
+            script.file, database.name
+        ));
         if hash.as_deref().is_some_and(|hash| hash != script.hash) {
             self.warnings.push(format!(
                 "{} runs once and has run in {} before, but with another text",
@@ -81,12 +91,16 @@ impl Attempt<'_> {
 
     /// Whether an error undoes the script and lets the build go on.
     fn undoes_script(&self, script: &PreparedScript) -> bool {
-        self.mode() == Mode::Transactional && script.roll_back_on_error && !script.causes_build_failure
+        self.mode() == Mode::Transactional
+            && script.roll_back_on_error
+            && !script.causes_build_failure
     }
 
     /// Whether an error undoes the batch and lets the script go on.
     fn undoes_batch(&self, script: &PreparedScript) -> bool {
-        self.mode() == Mode::Transactional && !script.roll_back_on_error && !script.causes_build_failure
+        self.mode() == Mode::Transactional
+            && !script.roll_back_on_error
+            && !script.causes_build_failure
     }
 
     async fn savepoint(&mut self, index: usize) -> Result<(), Halt> {
@@ -112,7 +126,10 @@ impl Attempt<'_> {
             let database = &mut self.databases[index];
             self.log.batch(script, batch, number, &database.name);
             let started = std::time::Instant::now();
-            let result = database.session.run(&batch.sql, script.timeout, self.stop).await;
+            let result = database
+                .session
+                .run(&batch.sql, script.timeout, self.stop)
+                .await;
             self.log.result(started.elapsed(), &result);
             result?;
         }
@@ -134,7 +151,11 @@ impl Attempt<'_> {
                 return Err(failed(report));
             }
             self.tolerate(&report);
-            return Ok(if script.roll_back_on_error { After::LeaveScript } else { After::NextBatch });
+            return Ok(if script.roll_back_on_error {
+                After::LeaveScript
+            } else {
+                After::NextBatch
+            });
         }
         if error.fate() == TransactionFate::EndedByScript {
             return Err(failed(report));
@@ -147,7 +168,11 @@ impl Attempt<'_> {
             return Err(Self::halt(&database.name, &error));
         }
         self.tolerate(&report);
-        Ok(if script.roll_back_on_error { After::LeaveScript } else { After::NextBatch })
+        Ok(if script.roll_back_on_error {
+            After::LeaveScript
+        } else {
+            After::NextBatch
+        })
     }
 
     fn tolerate(&mut self, report: &ErrorReport) {
@@ -172,5 +197,10 @@ impl Attempt<'_> {
 
 /// A part may have been applied, and nobody may try again without looking.
 fn failed(report: ErrorReport) -> Halt {
-    Halt { state: State::Failed, is_final: true, error: Some(report), retry: Retry::No }
+    Halt {
+        state: State::Failed,
+        is_final: true,
+        error: Some(report),
+        retry: Retry::No,
+    }
 }

@@ -21,9 +21,9 @@ impl Address {
     pub(super) fn parse(server: &str) -> Result<Self, Error> {
         let server = server.trim();
         let server = server.strip_prefix("tcp:").unwrap_or(server);
-        let split = server
-            .rsplit_once([':', ','])
-            .filter(|(host, _)| !server.starts_with('/') && (!host.contains(':') || host.ends_with(']')));
+        let split = server.rsplit_once([':', ',']).filter(|(host, _)| {
+            !server.starts_with('/') && (!host.contains(':') || host.ends_with(']'))
+        });
         let (host, port) = match split {
             Some((host, port)) => (host.trim(), Some(port.trim())),
             None => (server, None),
@@ -33,12 +33,17 @@ impl Address {
             .and_then(|rest| rest.strip_suffix(']'))
             .unwrap_or(host);
         let port = port.map_or(Ok(5432), str::parse).map_err(|_| {
-            Error::Settings(format!("server `{server}`: the port must be a number from 1 to 65535"))
+            Error::Settings(format!(
+                "server `{server}`: the port must be a number from 1 to 65535"
+            ))
         })?;
         if host.is_empty() {
             return Err(Error::Settings(format!("server `{server}` names no host")));
         }
-        Ok(Self { host: host.to_owned(), port })
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+        })
     }
 
     fn is_local(&self) -> bool {
@@ -143,7 +148,11 @@ mod tests {
             ("/var/run/postgresql", "/var/run/postgresql", 5432),
         ] {
             let address = Address::parse(text).unwrap();
-            assert_eq!((address.host.as_str(), address.port), (host, port), "{text}");
+            assert_eq!(
+                (address.host.as_str(), address.port),
+                (host, port),
+                "{text}"
+            );
         }
         assert!(Address::parse("db:x").is_err());
         assert!(Address::parse("db:99999").is_err());

@@ -53,7 +53,12 @@ pub(super) fn login_error(place: &str, error: &tokio_postgres::Error) -> Error {
         }
         None => (chain(error), None, is_network(error)),
     };
-    Error::Connect { place: place.to_owned(), message, code, transient }
+    Error::Connect {
+        place: place.to_owned(),
+        message,
+        code,
+        transient,
+    }
 }
 
 fn is_network(error: &tokio_postgres::Error) -> bool {
@@ -92,7 +97,11 @@ pub(super) fn statement_error(error: &tokio_postgres::Error, lost: Option<String
         return Error::Lost(format!("{} ({code})", answer.message()));
     }
     let mut message = answer.message().to_owned();
-    for (label, more) in [("detail", answer.detail()), ("hint", answer.hint()), ("where", answer.where_())] {
+    for (label, more) in [
+        ("detail", answer.detail()),
+        ("hint", answer.hint()),
+        ("where", answer.where_()),
+    ] {
         if let Some(more) = more {
             message += &format!("; {label}: {more}");
         }

@@ -71,7 +71,7 @@ impl Notices {
 
     pub(super) fn set_lost(&self, reason: String) {
         // Only the first reason is of interest.
-        let _ = self.lost.set(reason);
+        self.lost.get_or_init(|| reason);
     }
 
     fn take(&self) -> Vec<String> {
@@ -135,7 +135,13 @@ impl PostgresSession {
     }
 
     fn client(&self) -> Result<Arc<Client>, Error> {
-        let lost = || Error::Lost(self.notices.lost().unwrap_or_else(|| "it was dropped".into()));
+        let lost = || {
+            Error::Lost(
+                self.notices
+                    .lost()
+                    .unwrap_or_else(|| "it was dropped".into()),
+            )
+        };
         self.client.clone().ok_or_else(lost)
     }
 
@@ -162,18 +168,31 @@ impl PostgresSession {
             if let Some(token) = cancelled
                 && let Err(error) = token.cancel_query(self.dial.tls.clone()).await
             {
-                log::debug!("{}: cannot cancel: {}", self.dial.place, convert::chain(&error));
+                log::debug!(
+                    "{}: cannot cancel: {}",
+                    self.dial.place,
+                    convert::chain(&error)
+                );
             }
         };
-        let both = join(tokio::time::timeout(CANCEL_GRACE, cancel), tokio::time::timeout(CANCEL_GRACE, work));
+        let both = join(
+            tokio::time::timeout(CANCEL_GRACE, cancel),
+            tokio::time::timeout(CANCEL_GRACE, work),
+        );
         match both.await.1 {
             Ok(done) => {
                 self.busy.store(false, Ordering::Relaxed);
-                Guarded::Cancelled { done: Some(done), stopped }
+                Guarded::Cancelled {
+                    done: Some(done),
+                    stopped,
+                }
             }
             Err(_) => {
                 self.drop_connection();
-                Guarded::Cancelled { done: None, stopped }
+                Guarded::Cancelled {
+                    done: None,
+                    stopped,
+                }
             }
         }
     }
@@ -188,14 +207,19 @@ impl PostgresSession {
             Guarded::Done(result) => result.map_err(|error| self.error(&error)),
             Guarded::Cancelled { .. } => {
                 self.drop_connection();
-                Err(Error::Lost(format!("no answer within {} s", OWN_STATEMENT.as_secs())))
+                Err(Error::Lost(format!(
+                    "no answer within {} s",
+                    OWN_STATEMENT.as_secs()
+                )))
             }
         }
     }
 
     fn error(&mut self, error: &tokio_postgres::Error) -> Error {
         let error = convert::statement_error(error, self.notices.lost());
-        if matches!(&error, Error::Lost(_)) || matches!(&error, Error::Sql(error) if error.code.is_none()) {
+        if matches!(&error, Error::Lost(_))
+            || matches!(&error, Error::Sql(error) if error.code.is_none())
+        {
             self.drop_connection();
         }
         error
@@ -209,7 +233,10 @@ impl PostgresSession {
         if let Some(mut driver) = self.driver.take() {
             // The driver says good-bye to the server and ends; one that cannot is ended.
             tokio::spawn(async move {
-                if tokio::time::timeout(CANCEL_GRACE, &mut driver).await.is_err() {
+                if tokio::time::timeout(CANCEL_GRACE, &mut driver)
+                    .await
+                    .is_err()
+                {
                     driver.abort();
                 }
             });
@@ -308,7 +335,13 @@ impl PostgresSession {
         for row in rows {
             if let [Some(table), Some(column), width, writable] = row.as_slice() {
                 let max_chars = width.as_ref().and_then(|width| width.parse().ok());
-                self.catalog.push((table.clone(), Column { name: column.clone(), max_chars }));
+                self.catalog.push((
+                    table.clone(),
+                    Column {
+                        name: column.clone(),
+                        max_chars,
+                    },
+                ));
                 if writable.as_deref() != Some("t") && !self.unwritable.contains(table) {
                     self.unwritable.push(table.clone());
                 }
@@ -344,14 +377,23 @@ impl PostgresSession {
     async fn check_process(&mut self) -> Result<(), Error> {
         let client = self.client()?;
         let sets = self
-            .own(async { collect(&client, "SELECT pg_catalog.pg_backend_pid()").await.map_err(|failed| failed.error) })
+            .own(async {
+                collect(&client, "SELECT pg_catalog.pg_backend_pid()")
+                    .await
+                    .map_err(|failed| failed.error)
+            })
             .await?;
-        let pid = sets.rows.first().and_then(|row| row.first().cloned().flatten());
+        let pid = sets
+            .rows
+            .first()
+            .and_then(|row| row.first().cloned().flatten());
         if pid == self.identity {
             return Ok(());
         }
         self.drop_connection();
-        Err(Error::Lost("a pooler gave the session to another server process, and the lock with it".into()))
+        Err(Error::Lost(
+            "a pooler gave the session to another server process, and the lock with it".into(),
+        ))
     }
 
     /// After a failed batch: whether the transaction still is ours, by what the server says to a query in it.
@@ -366,7 +408,9 @@ impl PostgresSession {
                 };
                 match self.own(client.simple_query(PROOF)).await {
                     Ok(_) => TransactionFate::EndedByScript,
-                    Err(Error::Sql(error)) if error.code.as_deref() == Some("25P02") => TransactionFate::Alive,
+                    Err(Error::Sql(error)) if error.code.as_deref() == Some("25P02") => {
+                        TransactionFate::Alive
+                    }
                     Err(_) => {
                         self.drop_connection();
                         TransactionFate::RolledBack
@@ -404,7 +448,10 @@ type Proof = Result<Vec<SimpleQueryMessage>, tokio_postgres::Error>;
 enum Guarded<T> {
     Done(T),
     /// Cancelled by us; what the server still answered, if it did.
-    Cancelled { done: Option<T>, stopped: bool },
+    Cancelled {
+        done: Option<T>,
+        stopped: bool,
+    },
 }
 
 /// The rows of all results, and the counts.
@@ -425,9 +472,18 @@ async fn collect(client: &Client, sql: &str) -> Result<Sets, Failed> {
 }
 
 async fn read(client: &Client, sql: &str, keep_rows: bool) -> Result<Sets, Failed> {
-    let mut sets = Sets { rows: Vec::new(), counts: Vec::new() };
-    let failed = |sets: &Sets, error| Failed { completed: sets.counts.len(), error };
-    let stream = client.simple_query_raw(sql).await.map_err(|error| failed(&sets, error))?;
+    let mut sets = Sets {
+        rows: Vec::new(),
+        counts: Vec::new(),
+    };
+    let failed = |sets: &Sets, error| Failed {
+        completed: sets.counts.len(),
+        error,
+    };
+    let stream = client
+        .simple_query_raw(sql)
+        .await
+        .map_err(|error| failed(&sets, error))?;
     pin_mut!(stream);
     while let Some(message) = stream.next().await {
         match message.map_err(|error| failed(&sets, error))? {
@@ -449,9 +505,17 @@ fn code_is(error: &tokio_postgres::Error, code: &str) -> bool {
 /// Where the error is: at the position that the server gives, else at the statement that failed.
 fn offset(sql: &str, failed: &Failed) -> Option<usize> {
     use tokio_postgres::error::ErrorPosition::Original;
-    if let Some(Original(position)) = failed.error.as_db_error().and_then(|error| error.position()) {
+    if let Some(Original(position)) = failed
+        .error
+        .as_db_error()
+        .and_then(|error| error.position())
+    {
         let chars = usize::try_from(*position).ok()?.saturating_sub(1);
-        return sql.char_indices().nth(chars).map(|(offset, _)| offset).or(Some(sql.len()));
+        return sql
+            .char_indices()
+            .nth(chars)
+            .map(|(offset, _)| offset)
+            .or(Some(sql.len()));
     }
     let statements = sql::statements(sql, Dialect::Postgres);
     statements.get(failed.completed).map(|range| range.start)
@@ -464,7 +528,12 @@ fn literal(text: &str) -> String {
 
 #[async_trait]
 impl Session for PostgresSession {
-    async fn lock(&mut self, mode: Mode, wait: Duration, stop: &CancellationToken) -> Result<(), Error> {
+    async fn lock(
+        &mut self,
+        mode: Mode,
+        wait: Duration,
+        stop: &CancellationToken,
+    ) -> Result<(), Error> {
         self.mode = mode;
         self.wait = wait;
         self.take_lock(wait, stop).await?;
@@ -503,7 +572,11 @@ impl Session for PostgresSession {
         let client = self.client()?;
         let transactional = self.mode == Mode::Transactional;
         let proof = async {
-            if transactional { Some(client.simple_query(PROOF).await) } else { None }
+            if transactional {
+                Some(client.simple_query(PROOF).await)
+            } else {
+                None
+            }
         };
         let started = Instant::now();
         // Both are sent at once, so the proof costs no round trip.
@@ -530,7 +603,10 @@ impl Session for PostgresSession {
                 };
                 log::trace!("{}: batch took {:?}", self.dial.place, started.elapsed());
                 if ours {
-                    Ok(BatchResult { rows: sets.counts, messages: self.notices.take() })
+                    Ok(BatchResult {
+                        rows: sets.counts,
+                        messages: self.notices.take(),
+                    })
                 } else {
                     Err(Error::TransactionEnded)
                 }
@@ -540,7 +616,10 @@ impl Session for PostgresSession {
             }
             (Some((Err(failed), proof)), _) => Err(self.batch_error(sql, &failed, proof).await),
             (None, Some(true)) => Err(Error::Stopped),
-            (None, _) => Err(Error::Timeout { timeout, fate: TransactionFate::RolledBack }),
+            (None, _) => Err(Error::Timeout {
+                timeout,
+                fate: TransactionFate::RolledBack,
+            }),
         }
     }
 
@@ -584,14 +663,23 @@ impl Session for PostgresSession {
     }
 
     fn table_name(&self, table: Table) -> String {
-        format!("{}.{}", quote_name(&self.schema), table.name(Platform::PostgreSql))
+        format!(
+            "{}.{}",
+            quote_name(&self.schema),
+            table.name(Platform::PostgreSql)
+        )
     }
 }
 
 fn typed(parameters: &[Value]) -> Vec<(&(dyn tokio_postgres::types::ToSql + Sync), Type)> {
     parameters
         .iter()
-        .map(|value| (value as &(dyn tokio_postgres::types::ToSql + Sync), convert::type_of(value)))
+        .map(|value| {
+            (
+                value as &(dyn tokio_postgres::types::ToSql + Sync),
+                convert::type_of(value),
+            )
+        })
         .collect()
 }
 

@@ -39,7 +39,11 @@ impl Connectors {
             .build()
             .map_err(|error| Error::Settings(format!("cannot set up TLS: {error}")))?;
         let connector = |check| -> Result<MakeRustlsConnect, Error> {
-            let verifier = Verifier { webpki: Arc::clone(&webpki), provider: Arc::clone(&provider), check };
+            let verifier = Verifier {
+                webpki: Arc::clone(&webpki),
+                provider: Arc::clone(&provider),
+                check,
+            };
             let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
                 .with_safe_default_protocol_versions()
                 .map_err(|error| Error::Settings(format!("cannot set up TLS: {error}")))?
@@ -150,6 +154,8 @@ impl ServerCertVerifier for Verifier {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

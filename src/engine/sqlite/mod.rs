@@ -50,9 +50,14 @@ impl Engine for Sqlite {
 /// The file of a database. A list of targets never leads out of the folder that it names, and never makes a file.
 fn path(server: &str, database: &str) -> Result<PathBuf, String> {
     let mut parts = Path::new(database).components();
-    let plain = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));
+    let plain = matches!(
+        (parts.next(), parts.next()),
+        (Some(Component::Normal(_)), None)
+    );
     if !plain || database.contains(['/', '\\']) {
-        return Err(format!("`{database}` is not the name of a file in a folder"));
+        return Err(format!(
+            "`{database}` is not the name of a file in a folder"
+        ));
     }
     let folder = Path::new(server);
     let path = folder.join(database);

@@ -12,8 +12,8 @@ use std::{
 use async_trait::async_trait;
 use jiff::tz::TimeZone;
 use rusqlite::{
-    Batch, Connection, Error as DriverError, ErrorCode, OpenFlags, fallible_iterator::FallibleIterator,
-    params_from_iter, types::Value as Cell,
+    Batch, Connection, Error as DriverError, ErrorCode, OpenFlags,
+    fallible_iterator::FallibleIterator, params_from_iter, types::Value as Cell,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -78,7 +78,10 @@ impl SqliteSession {
             })?;
         Ok(Self {
             path,
-            inner: Some(Inner { connection, lock: None }),
+            inner: Some(Inner {
+                connection,
+                lock: None,
+            }),
             mode: Mode::Transactional,
             wait: Duration::ZERO,
             stop: CancellationToken::new(),
@@ -119,11 +122,20 @@ impl SqliteSession {
 
 #[async_trait]
 impl Session for SqliteSession {
-    async fn lock(&mut self, mode: Mode, wait: Duration, stop: &CancellationToken) -> Result<(), Error> {
+    async fn lock(
+        &mut self,
+        mode: Mode,
+        wait: Duration,
+        stop: &CancellationToken,
+    ) -> Result<(), Error> {
         self.mode = mode;
         self.wait = wait;
         self.stop = stop.clone();
-        if self.inner.as_ref().is_some_and(|inner| inner.lock.is_some()) {
+        if self
+            .inner
+            .as_ref()
+            .is_some_and(|inner| inner.lock.is_some())
+        {
             return Ok(());
         }
         let deadline = Instant::now() + wait;
@@ -142,7 +154,9 @@ impl Session for SqliteSession {
                 Ok(false) => {}
                 Err(error) => {
                     let place = self.path.display();
-                    return Err(Error::Settings(format!("cannot lock {place} by a file beside it: {error}")));
+                    return Err(Error::Settings(format!(
+                        "cannot lock {place} by a file beside it: {error}"
+                    )));
                 }
             }
             tokio::select! {
@@ -159,7 +173,9 @@ impl Session for SqliteSession {
         }
         let deadline = Instant::now() + self.wait;
         loop {
-            let begun = self.call(|inner| inner.connection.execute_batch("BEGIN IMMEDIATE")).await?;
+            let begun = self
+                .call(|inner| inner.connection.execute_batch("BEGIN IMMEDIATE"))
+                .await?;
             match begun {
                 Ok(()) => break,
                 Err(error) if is_busy(&error) => {
@@ -207,7 +223,9 @@ impl Session for SqliteSession {
             Ok(Ok((inner, result))) => {
                 self.inner = Some(inner);
                 match result {
-                    Err(Error::Sql(error)) if error.code.as_deref() == Some(INTERRUPTED) => Err(reason(error.fate)),
+                    Err(Error::Sql(error)) if error.code.as_deref() == Some(INTERRUPTED) => {
+                        Err(reason(error.fate))
+                    }
                     result => result,
                 }
             }
@@ -219,7 +237,9 @@ impl Session for SqliteSession {
     async fn commit(&mut self) -> Result<(), Error> {
         if !self.in_build {
             // Without the build's transaction there is at most one that a script left open.
-            return self.call(|inner| end_open(&inner.connection, "COMMIT")).await?;
+            return self
+                .call(|inner| end_open(&inner.connection, "COMMIT"))
+                .await?;
         }
         self.may_commit.store(true, Ordering::SeqCst);
         self.in_build = false;
@@ -232,17 +252,24 @@ impl Session for SqliteSession {
 
     async fn rollback(&mut self) -> Result<(), Error> {
         self.in_build = false;
-        let result = self.call(|inner| end_open(&inner.connection, "ROLLBACK")).await?;
+        let result = self
+            .call(|inner| end_open(&inner.connection, "ROLLBACK"))
+            .await?;
         self.may_commit.store(true, Ordering::SeqCst);
         result
     }
 
     async fn execute(&mut self, sql: &str, parameters: &[Value]) -> Result<u64, Error> {
         let (sql, cells) = (sql.to_owned(), cells(parameters));
-        self.call(move |inner| inner.connection.prepare_cached(&sql)?.execute(params_from_iter(cells)))
-            .await?
-            .map(|count| count as u64)
-            .map_err(|error| failure(&error, None, TransactionFate::Alive))
+        self.call(move |inner| {
+            inner
+                .connection
+                .prepare_cached(&sql)?
+                .execute(params_from_iter(cells))
+        })
+        .await?
+        .map(|count| count as u64)
+        .map_err(|error| failure(&error, None, TransactionFate::Alive))
     }
 
     async fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, Error> {
@@ -254,9 +281,16 @@ impl Session for SqliteSession {
 
     async fn columns(&mut self, table: Table) -> Result<Vec<Column>, Error> {
         let sql = "SELECT name FROM pragma_table_info(?, 'main')";
-        let rows = self.query(sql, &[table.name(Platform::Sqlite).into()]).await?;
+        let rows = self
+            .query(sql, &[table.name(Platform::Sqlite).into()])
+            .await?;
         let names = rows.iter().filter_map(|row| row.first()?.as_text());
-        Ok(names.map(|name| Column { name: name.to_owned(), max_chars: None }).collect())
+        Ok(names
+            .map(|name| Column {
+                name: name.to_owned(),
+                max_chars: None,
+            })
+            .collect())
     }
 
     fn table_name(&self, table: Table) -> String {
@@ -264,10 +298,10 @@ impl Session for SqliteSession {
     }
 }
 
-/// SQLITE_INTERRUPT.
+/// `SQLITE_INTERRUPT`.
 const INTERRUPTED: &str = "9";
 
-/// SQLITE_CONSTRAINT_COMMITHOOK: our hook turned a commit into a rollback.
+/// `SQLITE_CONSTRAINT_COMMITHOOK`: our hook turned a commit into a rollback.
 const COMMIT_REFUSED: i32 = 531;
 
 fn run_batch(connection: &Connection, text: &str, in_build: bool) -> Result<BatchResult, Error> {
@@ -277,14 +311,20 @@ fn run_batch(connection: &Connection, text: &str, in_build: bool) -> Result<Batc
         let done = run_statements(connection, piece, &mut result.rows);
         let rolled_back = in_build && connection.is_autocommit();
         if let Err(error) = done {
-            let fate = if rolled_back { TransactionFate::RolledBack } else { TransactionFate::Alive };
+            let fate = if rolled_back {
+                TransactionFate::RolledBack
+            } else {
+                TransactionFate::Alive
+            };
             return Err(failure(&error, Some((range.start, piece)), fate));
         }
         if rolled_back {
             return Err(Error::Sql(Box::new(SqlError {
                 code: None,
                 severity: None,
-                message: "the script rolled back the build's transaction; nothing of the build remains".into(),
+                message:
+                    "the script rolled back the build's transaction; nothing of the build remains"
+                        .into(),
                 offset: Some(range.start),
                 fate: TransactionFate::RolledBack,
                 transient: false,
@@ -296,7 +336,11 @@ fn run_batch(connection: &Connection, text: &str, in_build: bool) -> Result<Batc
 }
 
 /// Runs what SQLite itself sees as the statements of `piece`; usually that is one.
-fn run_statements(connection: &Connection, piece: &str, counts: &mut Vec<u64>) -> Result<(), DriverError> {
+fn run_statements(
+    connection: &Connection,
+    piece: &str,
+    counts: &mut Vec<u64>,
+) -> Result<(), DriverError> {
     let mut batch = Batch::new(connection, piece);
     while let Some(mut statement) = batch.next()? {
         let returns_rows = statement.column_count() > 0;
@@ -305,7 +349,11 @@ fn run_statements(connection: &Connection, piece: &str, counts: &mut Vec<u64>) -
         while rows.next()?.is_some() {
             count += 1;
         }
-        counts.push(if returns_rows { count } else { connection.changes() });
+        counts.push(if returns_rows {
+            count
+        } else {
+            connection.changes()
+        });
     }
     Ok(())
 }
@@ -319,13 +367,19 @@ fn end_open(connection: &Connection, sql: &str) -> Result<(), Error> {
         .map_err(|error| failure(&error, None, TransactionFate::Alive))
 }
 
-fn read_rows(connection: &Connection, sql: &str, cells: Vec<Cell>) -> Result<Vec<Vec<Value>>, DriverError> {
+fn read_rows(
+    connection: &Connection,
+    sql: &str,
+    cells: Vec<Cell>,
+) -> Result<Vec<Vec<Value>>, DriverError> {
     let mut statement = connection.prepare_cached(sql)?;
     let columns = statement.column_count();
     let mut rows = statement.query(params_from_iter(cells))?;
     let mut all = Vec::new();
     while let Some(row) = rows.next()? {
-        let values: Result<Vec<Value>, _> = (0..columns).map(|column| row.get(column).map(value)).collect();
+        let values: Result<Vec<Value>, _> = (0..columns)
+            .map(|column| row.get(column).map(value))
+            .collect();
         all.push(values?);
     }
     Ok(all)
@@ -367,9 +421,15 @@ fn is_busy(error: &DriverError) -> bool {
 /// The driver's error in our terms. `place` is the piece that was running and where it starts.
 fn failure(error: &DriverError, place: Option<(usize, &str)>, fate: TransactionFate) -> Error {
     let (code, message, within) = match error {
-        DriverError::SqlInputError { error, msg, sql, offset } => {
+        DriverError::SqlInputError {
+            error,
+            msg,
+            sql,
+            offset,
+        } => {
             let within = place.zip(usize::try_from(*offset).ok());
-            let within = within.map(|((_, piece), offset)| piece.len().saturating_sub(sql.len()) + offset);
+            let within =
+                within.map(|((_, piece), offset)| piece.len().saturating_sub(sql.len()) + offset);
             (Some(error.extended_code), msg.clone(), within)
         }
         DriverError::SqliteFailure(error, message) => {

@@ -90,7 +90,10 @@ fn folders(number: usize, root: &Path) -> Result<Vec<Target>, Error> {
 /// Databases on a server, with names that nobody else has.
 async fn databases(engine: &dyn Engine, number: usize, server: &str) -> Result<Vec<Target>, Error> {
     let prefix = format!("sbm_demo_{:06x}", fastrand::u32(..0x0100_0000));
-    let mut session = engine.connect(server, "postgres").await.map_err(Error::service)?;
+    let mut session = engine
+        .connect(server, "postgres")
+        .await
+        .map_err(Error::service)?;
     let mut targets = Vec::with_capacity(number);
     for index in 0..number {
         let name = format!("{prefix}_{:03}", index + 1);
@@ -102,8 +105,15 @@ async fn databases(engine: &dyn Engine, number: usize, server: &str) -> Result<V
 }
 
 fn target(server: &str, database: String) -> Target {
-    let pair = Pair { default: String::new(), database };
-    Target { server: server.to_owned(), pairs: vec![pair], tag: None }
+    let pair = Pair {
+        default: String::new(),
+        database,
+    };
+    Target {
+        server: server.to_owned(),
+        pairs: vec![pair],
+        tag: None,
+    }
 }
 
 async fn fill(engine: &dyn Engine, target: &Target, bad: bool) -> Result<(), engine::Error> {

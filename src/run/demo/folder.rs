@@ -29,12 +29,22 @@ impl Folder {
         let parent = std::env::temp_dir();
         remove_old(&parent);
         let made = || -> io::Result<Self> {
-            let path = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&parent)?.keep();
-            let marker = if keep { None } else { Some(File::create(path.join(MARKER))?) };
+            let path = tempfile::Builder::new()
+                .prefix(PREFIX)
+                .tempdir_in(&parent)?
+                .keep();
+            let marker = if keep {
+                None
+            } else {
+                Some(File::create(path.join(MARKER))?)
+            };
             if let Some(marker) = &marker {
                 marker.lock()?;
             }
-            Ok(Self { path, _marker: marker })
+            Ok(Self {
+                path,
+                _marker: marker,
+            })
         };
         made().map_err(|error| Error::file(&parent, error))
     }

@@ -10,22 +10,13 @@ fn list(text: &str) -> TargetList {
 
 fn package(scripts: &[(&str, &str)]) -> Package {
     let script = |(file, database): &(&str, &str)| Script {
-        file: (*file).into(),
-        bytes: Vec::new(),
-        order: None,
-        id: uuid::Uuid::nil(),
         database: (*database).into(),
-        description: String::new(),
-        roll_back_on_error: true,
-        causes_build_failure: true,
-        strip_transaction_text: true,
-        allow_multiple_runs: true,
-        timeout: None,
-        tag: String::new(),
+        ..Script::new(*file, Vec::new())
     };
     Package {
         name: "p".into(),
         scripts: scripts.iter().map(script).collect(),
+        ..Package::default()
     }
 }
 

@@ -1,10 +1,5 @@
 //! The program as its users start it: what it prints, where, and how it ends.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on fails, in its helpers as well"
-)]
-
 use std::{
     path::Path,
     process::{Command, Output, Stdio},
