@@ -2,10 +2,8 @@
 
 mod demo;
 mod drive;
-mod identity;
 mod inputs;
 mod record;
-mod signals;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -23,7 +21,7 @@ use crate::{
     queue::{InProcess, Queue},
     report::{self, Command, Report, Run},
     settings::RunSettings,
-    worker::{Results, Shutdown, Worker, prepare::Prepared},
+    worker::{Results, Shutdown, Worker, identity, prepare::Prepared},
 };
 
 /// Added to the time-outs of the package for the time to wait for a locked database.
@@ -57,7 +55,7 @@ async fn run(
         job.build.ledger_schema.clone(),
     )
     .map_err(Error::engine)?;
-    let folder = record::begin(&settings.root_logging_path, &job, &plan)?;
+    let folder = record::begin(&settings.root_logging_path, &job, &inputs.package, &plan)?;
     let targets: Vec<(TargetKey, Target)> = plan.into_targets();
 
     let mut reporter = report::reporter(settings.output);
@@ -68,7 +66,7 @@ async fn run(
     let worker = Arc::new(Worker {
         new_run: resumed.is_none(),
         name: identity::worker(),
-        audit: audit_run(&job),
+        audit: audit::Run::of(&job, identity::user()),
         events: Arc::new(publisher),
         results: Some(
             Results::open(&folder.join("results"), &identity::worker())
@@ -165,16 +163,6 @@ fn plan(job: &JobSpec, targets: Vec<Target>) -> Result<Plan, Error> {
         1,
     )
     .map_err(Error::plan)
-}
-
-fn audit_run(job: &JobSpec) -> audit::Run {
-    audit::Run {
-        package: job.package.name.clone(),
-        package_hash: job.package.build_hash.clone(),
-        user: identity::user(),
-        requested_by: job.build.requested_by.clone(),
-        description: job.build.description.clone(),
-    }
 }
 
 /// A reader that went away has seen what it wanted.

@@ -9,13 +9,18 @@ mod attempts;
 mod database_log;
 mod decide;
 mod elsewhere;
+mod folder;
+pub mod identity;
 pub mod prepare;
 mod resolve;
 mod results;
 mod run;
 mod script;
 mod shutdown;
+mod signals;
 
+pub use folder::{Error, serve};
 pub use results::Results;
 pub use run::{Worker, run};
 pub use shutdown::Shutdown;
+pub use signals::Signals;
