@@ -1,5 +1,16 @@
 //! What a build does to databases, seen from outside, on every platform.
 
+mod autocommit;
+mod databases;
+mod elsewhere;
+mod once;
+mod order;
+mod resumed;
+mod stripping;
+mod timeouts;
+mod tolerated;
+mod trial;
+
 use crate::support::fleet::on_each_platform;
 
 const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY);\n";
