@@ -1,13 +1,19 @@
 //! What a build does to databases, seen from outside, on every platform.
 
+mod audit;
 mod autocommit;
 mod databases;
 mod elsewhere;
+mod locks;
 mod once;
 mod order;
+mod places;
 mod resumed;
+mod revision;
 mod stripping;
+mod texts;
 mod timeouts;
+mod tokens;
 mod tolerated;
 mod trial;
 

@@ -82,6 +82,33 @@ on_each_platform!(scripts_without_an_order_run_last, 1, |fleet| {
     assert_eq!(fleet.trace(0), order);
 });
 
+on_each_platform!(
+    a_script_folder_runs_as_in_the_reference_program,
+    1,
+    |fleet| {
+        let fleet = fleet.with_trace();
+        let names = ["10.sql", "2.sql", "B.sql", "a.sql"];
+        let texts = names.map(note);
+        let mut files: Vec<(&str, &str)> = names
+            .into_iter()
+            .zip(texts.iter().map(String::as_str))
+            .collect();
+        files.push(("sub/1.sql", "no SQL"));
+        let folder = fleet.package(&files);
+        let run = || {
+            let program = Program::new(["threaded", "run"])
+                .option("--scriptsrcdir", &folder)
+                .option("--override", fleet.list(&fleet.lines()))
+                .option("--rootloggingpath", fleet.logs());
+            fleet.login(program).run().expect_code(0)
+        };
+        run();
+        // Its scripts run once.
+        run();
+        assert_eq!(fleet.trace(0), names);
+    }
+);
+
 const TEST_TABLE: &str = "CREATE TABLE transactiontest \
     (id serial PRIMARY KEY, message varchar(500), guid uuid, datetimestamp timestamp)";
 

@@ -93,19 +93,53 @@ on_each_platform!(
     }
 );
 
-/// What no look at the text can find, the database tells after the batch.
+/// A procedure cannot commit inside the build's transaction: the server refuses it.
+#[test]
+fn a_commit_in_a_procedure_is_refused_by_the_server() {
+    let test = "a_commit_in_a_procedure_is_refused_by_the_server";
+    let Some(fleet) = Fleet::new(Platform::Postgres, 1, test) else {
+        return;
+    };
+    let fleet = fleet.with_trace();
+    let call = "CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN COMMIT; END $$;\nCALL p();\n";
+    let run = fleet.build(&[("1.sql", call)]).expect_code(1);
+    assert!(run.stdout.contains("1.sql:2:"), "{}", run.stdout);
+    fleet.assert_untouched(0);
+}
+
+/// Where a backslash hides a quote, as the database says and no look at the text can know, a COMMIT is found only after
+/// it was done.
 #[test]
 fn a_hidden_commit_is_noticed() {
     let Some(fleet) = Fleet::new(Platform::Postgres, 1, "a_hidden_commit_is_noticed") else {
         return;
     };
     let fleet = fleet.with_trace();
-    let hidden = "SELECT 1;\nCREATE TABLE t (a int);\nROLLBACK AND CHAIN;\n";
-    let run = fleet.build(&[("1.sql", hidden)]).expect_code(2);
-    assert!(run.stderr.contains("1.sql:3: ROLLBACK"), "{}", run.stderr);
-    // A procedure cannot commit inside the build's transaction: the server refuses it.
-    let call = "CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN COMMIT; END $$;\nCALL p();\n";
-    let run = fleet.build(&[("1.sql", call)]).expect_code(1);
-    assert!(run.stdout.contains("1.sql:2:"), "{}", run.stdout);
-    fleet.assert_untouched(0);
+    let name = &fleet.names[0];
+    fleet.sql(
+        0,
+        &format!("ALTER DATABASE {name} SET standard_conforming_strings TO off"),
+    );
+    let hidden = "INSERT INTO trace (what) VALUES ('\\''); COMMIT; SELECT '\\'';\n";
+    for (last, traces) in [("SELECT 1;", 1), ("SELECT * FROM missing;", 2)] {
+        let script = format!("{hidden}{last}");
+        fleet.package(&[
+            ("1.sql", &script),
+            ("2.sql", "INSERT INTO trace (what) VALUES ('2');"),
+        ]);
+        let run = fleet
+            .threaded_run()
+            .option("--output", "json")
+            .run()
+            .expect_code(1);
+        let failed = run.only("failed");
+        assert_eq!(failed["state"], "Failed");
+        assert_eq!(failed["errors"][0]["script"], "1.sql");
+        let id = fleet.run_id();
+        let run = fleet.resume(&id).run().expect_code(1);
+        assert!(run.stdout.contains("--redo failed"), "{}", run.stdout);
+        assert_eq!(fleet.trace(0), vec!["'"; traces]);
+    }
+    assert_eq!(fleet.ledger(0), ["Failed", "Failed"]);
+    assert_eq!(fleet.rows(0, "SqlBuild_Logging"), Some(0));
 }

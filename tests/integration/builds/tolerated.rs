@@ -167,9 +167,7 @@ on_each_platform!(without_a_transaction_the_next_statement_runs, 1, |fleet| {
 
 on_each_platform!(a_tolerated_error_is_told_in_the_text, 1, |fleet| {
     let fleet = fleet.with_trace();
-    let run = build(&fleet, true, false, ["--output", "text"]);
-    // The helper asks for JSON; the text is what the same run says without.
-    assert!(run.code.is_some());
+    build(&fleet, true, false, ["--transactional", "true"]).expect_code(0);
     let run = fleet.threaded_run().run().expect_code(0);
     assert!(run.stdout.contains("2.sql:4: "), "{}", run.stdout);
     assert!(run.stdout.contains("no_such_table"), "{}", run.stdout);
@@ -195,5 +193,27 @@ fn a_lost_transaction_is_not_tolerated() {
         ])
         .expect_code(1);
     assert!(run.stdout.contains("2.sql:1"), "{}", run.stdout);
+    fleet.assert_untouched(0);
+}
+
+/// A conflict may take the transaction with it; then nothing can be tolerated either.
+#[test]
+fn a_transaction_that_a_conflict_rolled_back_is_not_tolerated() {
+    let test = "a_transaction_that_a_conflict_rolled_back_is_not_tolerated";
+    let Some(fleet) = Fleet::new(Platform::Sqlite, 1, test) else {
+        return;
+    };
+    let fleet = fleet.with_trace();
+    let conflict =
+        "INSERT INTO trace VALUES (7, 'x');\nINSERT OR ROLLBACK INTO trace VALUES (7, 'y');";
+    let run = fleet
+        .build(&[
+            ("sbm.yaml", "causes_build_failure: false"),
+            ("1.sql", &note("1")),
+            ("2.sql", conflict),
+            ("3.sql", &note("3")),
+        ])
+        .expect_code(1);
+    assert!(run.stdout.contains("2.sql:2"), "{}", run.stdout);
     fleet.assert_untouched(0);
 }
