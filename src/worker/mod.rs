@@ -1,6 +1,6 @@
 //! The worker: takes targets from the queue, builds each in its databases, and writes what became of it.
 //!
-//! [`prepare`] reads the package once for all targets; [`run`] is the loop; each target goes through `attempts` (repetition),
+//! [`prepare`] reads the package once for all targets; [`run()`] is the loop; each target goes through `attempts` (repetition),
 //! `attempt` (one try at the whole target) and `script` (one script). What a database has seen before is decided by
 //! `decide`, and `resolve` finds out what became of a commit whose answer was lost.
 
