@@ -5,9 +5,14 @@
 //! an [`engine`]; `monitor` turns events and result lines into progress and a verdict; `report` shows them. `run` ties
 //! them together. [`protocol`] is what they say to each other, [`sql`] what they know of the language.
 
+#![cfg_attr(test, allow(clippy::string_slice, reason = "a test may panic"))]
+
 #[cfg(feature = "deploy")]
 pub mod cli;
 pub mod engine;
+#[cfg(feature = "deploy")]
+pub mod error;
+pub mod events;
 #[cfg(feature = "deploy")]
 pub mod monitor;
 pub mod package;
@@ -26,3 +31,8 @@ pub mod sql;
 pub mod targets;
 pub mod telemetry;
 pub mod worker;
+
+#[cfg(feature = "deploy")]
+pub use error::Error;
+#[cfg(feature = "deploy")]
+pub use report::ExitCode;

@@ -1,1 +1,143 @@
-//! engine
+//! Databases: how each platform connects, locks, runs batches, and proves what became of them.
+//!
+//! A build holds one [`Session`] per database of its target. The ledger and the audit table are written by shared code
+//! ([`ledger`], [`audit`], [`schema`]) through [`Session::query`] and [`Session::execute`]; a platform contributes what
+//! differs.
+
+pub mod audit;
+mod error;
+pub mod ledger;
+mod postgres;
+mod retry;
+pub mod schema;
+mod sqlite;
+mod value;
+
+use std::{
+    fmt::{Debug, Display},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+
+pub use error::{Error, SqlError, TransactionFate};
+pub use postgres::Postgres;
+pub use retry::{Backoff, connect_with_retry};
+pub use sqlite::Sqlite;
+pub use value::Value;
+
+use crate::protocol::{Connection, Platform};
+
+/// A database platform that can be logged in to.
+#[async_trait]
+pub trait Engine: Debug + Display + Send + Sync {
+    /// Which platform this is.
+    fn platform(&self) -> Platform;
+
+    /// Logs in to one database, once and within the connect time-out. [`connect_with_retry`] repeats it.
+    async fn connect(&self, server: &str, database: &str) -> Result<Box<dyn Session>, Error>;
+}
+
+/// Whether a build is one transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// All or nothing.
+    Transactional,
+    /// Each statement stands by itself.
+    Autocommit,
+}
+
+/// One connection to one database, used by one build.
+///
+/// The order of calls is `lock`, table changes by `execute`, `begin`, then scripts, then `commit` or `rollback`. Dropping
+/// a session drops its connection, and with it the lock and what is not committed.
+#[async_trait]
+pub trait Session: Debug + Send {
+    /// Takes the build lock of the database, waiting up to `wait`; [`Error::Busy`] when somebody else keeps it.
+    ///
+    /// The lock lasts until the session is dropped, or until `commit` or `rollback` where the platform's lock belongs
+    /// to the transaction. It dies with the connection.
+    async fn lock(
+        &mut self,
+        mode: Mode,
+        wait: Duration,
+        stop: &CancellationToken,
+    ) -> Result<(), Error>;
+
+    /// Opens the transaction of the build, still under the lock. Makes permanent what `execute` did since `lock`.
+    async fn begin(&mut self) -> Result<(), Error>;
+
+    /// Sends one batch of a script and reads all its results.
+    ///
+    /// After `timeout`, or when `stop` is cancelled, the batch is cancelled on the server; a server that does not obey
+    /// within five seconds loses the connection. In a transactional build success means that the transaction is still
+    /// the one that `begin` opened; otherwise the answer is [`Error::TransactionEnded`].
+    async fn run(
+        &mut self,
+        sql: &str,
+        timeout: Duration,
+        stop: &CancellationToken,
+    ) -> Result<BatchResult, Error>;
+
+    /// Marks the place to which `roll_back_to` returns. A name may be used again.
+    async fn savepoint(&mut self, name: &str) -> Result<(), Error> {
+        self.execute(&format!("SAVEPOINT {name}"), &[]).await?;
+        Ok(())
+    }
+
+    /// Undoes everything since the savepoint, which stays.
+    async fn roll_back_to(&mut self, name: &str) -> Result<(), Error> {
+        self.execute(&format!("ROLLBACK TO SAVEPOINT {name}"), &[])
+            .await?;
+        Ok(())
+    }
+
+    /// Commits. An error that [is an answer](Error::is_answer) means that nothing was committed; any other leaves it
+    /// open, and only the ledger can tell. Never cancelled once sent.
+    async fn commit(&mut self) -> Result<(), Error>;
+
+    /// Rolls back. Dropping the session does the same, but tells nobody when it is done.
+    async fn rollback(&mut self) -> Result<(), Error>;
+
+    /// Runs one statement of our own with `?` placeholders; the number of rows it changed.
+    async fn execute(&mut self, sql: &str, parameters: &[Value]) -> Result<u64, Error>;
+
+    /// Runs one query of our own with `?` placeholders.
+    async fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, Error>;
+
+    /// The columns of one of our tables in the ledger schema; empty when there is no such table.
+    async fn columns(&mut self, table: schema::Table) -> Result<Vec<schema::Column>, Error>;
+
+    /// The name by which our statements reach one of our tables, whatever a script did to the search path.
+    fn table_name(&self, table: schema::Table) -> String;
+}
+
+/// What a batch gave.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BatchResult {
+    /// For each statement with a count, the rows it changed or returned.
+    pub rows: Vec<u64>,
+    /// What the server said: notices and prints.
+    pub messages: Vec<String>,
+}
+
+/// The engine for `platform`.
+pub fn connect(
+    platform: Platform,
+    connection: &Connection,
+    password: Option<SecretString>,
+    ledger_schema: Option<String>,
+) -> Result<Arc<dyn Engine>, Error> {
+    match platform {
+        Platform::PostgreSql => Ok(Arc::new(Postgres::new(
+            connection,
+            password,
+            ledger_schema,
+        )?)),
+        Platform::Sqlite => Ok(Arc::new(Sqlite::new())),
+        Platform::SqlServer | Platform::MySql => Err(Error::Unsupported(platform)),
+    }
+}

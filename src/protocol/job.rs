@@ -35,6 +35,49 @@ impl JobSpec {
     pub const VERSION: u32 = 1;
 }
 
+#[cfg(test)]
+impl JobSpec {
+    /// A job with the defaults of the command line.
+    pub(crate) fn sample() -> Self {
+        Self {
+            version: Self::VERSION,
+            run_id: Uuid::from_u128(7),
+            package: PackageRef {
+                name: "p".into(),
+                build_hash: "H".into(),
+                sha256: "s".into(),
+            },
+            platform: Platform::Sqlite,
+            connection: Connection {
+                connect_timeout: Duration::from_secs(20),
+                ..Connection::default()
+            },
+            build: BuildOptions {
+                transactional: true,
+                trial: false,
+                description: String::new(),
+                build_revision: None,
+                log_to_database: None,
+                ledger_schema: None,
+                ledger_keep_days: 90,
+                default_script_timeout: Duration::from_secs(500),
+                timeout_retry_count: 0,
+                lock_wait: Duration::from_secs(300),
+                finish_partial: false,
+                redo_interrupted: false,
+                redo_failed: false,
+                requested_by: "me".into(),
+            },
+            concurrency: Concurrency {
+                kind: ConcurrencyType::Count,
+                limit: 10,
+                max_slots: 32,
+            },
+            created: Timestamp::UNIX_EPOCH,
+        }
+    }
+}
+
 /// The package of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,11 +1,17 @@
 //! A target: what one message names and one build changes.
 
-use std::{fmt, path::Path};
+use std::{
+    borrow::Cow,
+    collections::HashSet,
+    fmt,
+    net::Ipv6Addr,
+    path::{Component, Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::Platform;
+use super::{ConcurrencyType, Platform};
 
 /// One server and the databases on it that are built together: one line of a target list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,16 +46,22 @@ pub struct NoDatabase {
     pub name: String,
 }
 
+impl Pair {
+    /// A name of the package in the form that is equal for equal names: case does not count.
+    pub fn fold(name: &str) -> Cow<'_, str> {
+        fold_case(name)
+    }
+}
+
 impl Target {
     /// The distinct real databases in the order of their first mention.
     pub fn databases(&self) -> Vec<&str> {
-        let mut databases: Vec<&str> = Vec::with_capacity(self.pairs.len());
-        for pair in &self.pairs {
-            if !databases.contains(&pair.database.as_str()) {
-                databases.push(&pair.database);
-            }
-        }
-        databases
+        let mut seen = HashSet::with_capacity(self.pairs.len());
+        self.pairs
+            .iter()
+            .map(|pair| pair.database.as_str())
+            .filter(|database| seen.insert(*database))
+            .collect()
     }
 
     /// The database in which a script for `name` runs.
@@ -60,7 +72,7 @@ impl Target {
         let exact = self
             .pairs
             .iter()
-            .find(|pair| pair.default.to_lowercase() == name.to_lowercase());
+            .find(|pair| same_name(&pair.default, name));
         let only = match self.pairs.as_slice() {
             [pair] if pair.default.is_empty() || name.is_empty() => Some(pair),
             _ => None,
@@ -77,6 +89,20 @@ impl Target {
     /// The identity of this target in a run on `platform`.
     pub fn key(&self, platform: Platform) -> TargetKey {
         TargetKey::new(platform, &self.server, &self.databases())
+    }
+
+    /// The group that shares a limit with this target: its server in normal form or its tag; none where the limit is one
+    /// for all. Targets without a tag are one group.
+    pub fn group(&self, platform: Platform, kind: ConcurrencyType) -> Option<String> {
+        match kind {
+            ConcurrencyType::Count => None,
+            ConcurrencyType::Server | ConcurrencyType::MaxPerServer => {
+                Some(normal_server(platform, &self.server))
+            }
+            ConcurrencyType::Tag | ConcurrencyType::MaxPerTag => {
+                Some(self.tag.clone().unwrap_or_default())
+            }
+        }
     }
 }
 
@@ -100,16 +126,16 @@ impl TargetKey {
 
     /// The key of `databases` on `server`.
     pub fn new(platform: Platform, server: &str, databases: &[&str]) -> Self {
-        let mut names: Vec<String> = databases
+        let mut names: Vec<Cow<'_, str>> = databases
             .iter()
-            .map(|name| fold_database(platform, name))
+            .map(|name| key_part(Self::fold(platform, name)))
             .collect();
         names.sort();
         names.dedup();
         let text = format!(
             "{}|{}|{}",
             platform.name().to_lowercase(),
-            normal_server(platform, server),
+            key_part(normal_server(platform, server).into()),
             names.join(";")
         );
         if text.chars().count() > Self::MAX_CHARS {
@@ -117,6 +143,20 @@ impl TargetKey {
             return Self(format!("sha256:{}", crate::package::hex_lower(&digest)));
         }
         Self(text)
+    }
+
+    /// A database name in the form that is equal where `platform` takes names for equal.
+    pub fn fold(platform: Platform, database: &str) -> Cow<'_, str> {
+        let folds = match platform {
+            Platform::SqlServer => true,
+            Platform::PostgreSql | Platform::MySql => false,
+            Platform::Sqlite => FOLDS_PATHS,
+        };
+        if folds {
+            fold_case(database)
+        } else {
+            Cow::Borrowed(database)
+        }
     }
 
     /// The key as text.
@@ -131,53 +171,123 @@ impl fmt::Display for TargetKey {
     }
 }
 
-/// The server in the form that is equal for equal servers: lower case, without `tcp:` and default port; an absolute
-/// path where servers are folders.
+/// Whether file names that differ in case alone are one file, as a rule, on this system.
+const FOLDS_PATHS: bool = cfg!(any(windows, target_os = "macos"));
+
+/// The server in the form that is equal for equal servers.
+///
+/// Lower case, without `tcp:`, default port, brackets that no port needs and a last dot; an absolute path without `..`
+/// where servers are folders. On SQL Server `.` and `(local)` are `localhost`, `MSSQLSERVER` is no instance, and a port
+/// makes the instance's name superfluous, as it does for every client.
 pub fn normal_server(platform: Platform, server: &str) -> String {
     let server = server.trim();
     let Some(default_port) = platform.default_port() else {
-        let path = std::path::absolute(server).unwrap_or_else(|_| Path::new(server).to_path_buf());
-        let text = path.to_string_lossy();
-        let text = text.trim_end_matches(['/', '\\']);
-        return if cfg!(any(windows, target_os = "macos")) {
-            text.to_lowercase()
-        } else {
-            text.to_owned()
-        };
+        return normal_folder(server);
     };
-    let lower = server.to_lowercase();
-    let bare = lower.strip_prefix("tcp:").unwrap_or(&lower);
+    if server.starts_with('/') {
+        // The folder of a Unix socket: case counts, and there is no port to take off.
+        return server.to_owned();
+    }
+    let lower = fold_case(server);
+    let bare = lower.strip_prefix("tcp:").unwrap_or(&lower).trim();
+    let (host, port) = split_port(bare);
+    let host = normal_host(platform, host, port.is_some());
+    match port {
+        Some(port) if port != default_port && host.contains(':') => format!("[{host}]:{port}"),
+        Some(port) if port != default_port => format!("{host}:{port}"),
+        _ => host,
+    }
+}
+
+/// Takes `,port` or `:port` off; the colons of an IPv6 address without brackets are no port.
+fn split_port(server: &str) -> (&str, Option<u16>) {
     for separator in [',', ':'] {
-        if let Some((host, port)) = bare.rsplit_once(separator)
-            && port.trim().parse() == Ok(default_port)
-            && (!host.contains(':') || host.ends_with(']'))
+        if let Some((host, port)) = server.rsplit_once(separator)
+            && let Ok(port) = port.trim().parse()
+            && (separator == ',' || !host.contains(':') || host.ends_with(']'))
         {
-            return bracketless(host);
+            return (host.trim(), Some(port));
         }
     }
-    bracketless(&bare.replacen(',', ":", 1))
+    (server, None)
 }
 
-/// `[::1]` and `::1` are one host.
-fn bracketless(host: &str) -> String {
-    host.trim()
+fn normal_host(platform: Platform, host: &str, has_port: bool) -> String {
+    let host = host
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or_else(|| host.trim())
-        .to_owned()
+        .unwrap_or(host);
+    if let Ok(address) = host.parse::<Ipv6Addr>() {
+        return address.to_string();
+    }
+    if platform != Platform::SqlServer {
+        return without_last_dot(host).to_owned();
+    }
+    let (machine, instance) = host.split_once('\\').unwrap_or((host, ""));
+    let machine = match machine.trim() {
+        "." | "(local)" => "localhost",
+        machine => without_last_dot(machine),
+    };
+    match instance.trim() {
+        "" | "mssqlserver" => machine.to_owned(),
+        _ if has_port => machine.to_owned(),
+        instance => format!("{machine}\\{instance}"),
+    }
 }
 
-/// The database name as the platform compares it.
-fn fold_database(platform: Platform, name: &str) -> String {
-    let folds = match platform {
-        Platform::SqlServer => true,
-        Platform::PostgreSql | Platform::MySql => false,
-        Platform::Sqlite => cfg!(any(windows, target_os = "macos")),
-    };
-    if folds {
-        name.to_lowercase()
+/// `host.example.com.` is `host.example.com`.
+fn without_last_dot(host: &str) -> &str {
+    host.strip_suffix('.').unwrap_or(host)
+}
+
+fn normal_folder(folder: &str) -> String {
+    let path = std::path::absolute(folder).unwrap_or_else(|_| Path::new(folder).to_path_buf());
+    let mut normal = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                normal.pop();
+            }
+            component => normal.push(component),
+        }
+    }
+    let text = normal.to_string_lossy();
+    if FOLDS_PATHS {
+        fold_case(&text).into_owned()
     } else {
-        name.to_owned()
+        text.into_owned()
+    }
+}
+
+/// Lower case, character by character: unlike `str::to_lowercase` it does not depend on a character's neighbours.
+fn fold_case(name: &str) -> Cow<'_, str> {
+    if name.is_ascii() {
+        return if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            Cow::Owned(name.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(name)
+        };
+    }
+    Cow::Owned(name.chars().flat_map(char::to_lowercase).collect())
+}
+
+/// Equality of folded names, without building them.
+fn same_name(left: &str, right: &str) -> bool {
+    if left.is_ascii() && right.is_ascii() {
+        return left.eq_ignore_ascii_case(right);
+    }
+    left.chars()
+        .flat_map(char::to_lowercase)
+        .eq(right.chars().flat_map(char::to_lowercase))
+}
+
+/// A name inside a key. One that holds a key's own separators is quoted, so that no two targets share a key.
+fn key_part(name: Cow<'_, str>) -> Cow<'_, str> {
+    if name.contains([';', '|', '"']) {
+        Cow::Owned(format!("\"{}\"", name.replace('"', "\"\"")))
+    } else {
+        name
     }
 }
 
@@ -230,5 +340,120 @@ mod tests {
                 .as_str()
                 .starts_with("sha256:")
         );
+    }
+
+    #[test]
+    fn names_with_separators_do_not_make_two_targets_equal() {
+        let key = |databases: &[&str]| TargetKey::new(Platform::PostgreSql, "h", databases);
+        assert_ne!(key(&["a;b"]), key(&["a", "b"]));
+        assert_ne!(key(&["\"a;b\""]), key(&["a;b"]));
+        assert_eq!(key(&["b", "a"]).as_str(), "postgresql|h|a;b");
+    }
+
+    #[test]
+    fn spellings_of_one_server_have_one_normal_form() {
+        let cases: &[(Platform, &str, &[&str])] = &[
+            (
+                Platform::SqlServer,
+                "localhost\\sqlexpress",
+                &[
+                    "(local)\\SQLEXPRESS",
+                    ".\\SqlExpress",
+                    "tcp:localhost\\SQLEXPRESS",
+                ],
+            ),
+            (
+                Platform::SqlServer,
+                "host",
+                &[
+                    "host\\MSSQLSERVER",
+                    "host.",
+                    "tcp: host , 1433",
+                    "host\\inst,1433",
+                    "host:1433",
+                ],
+            ),
+            (
+                Platform::SqlServer,
+                "host:1434",
+                &["host,1434", "host:1434", "host\\inst,1434", "TCP:HOST,1434"],
+            ),
+            (
+                Platform::SqlServer,
+                "[::1]:1434",
+                &["[::1]:1434", "[0:0:0:0:0:0:0:1],1434", "::1,1434"],
+            ),
+            (
+                Platform::MySql,
+                "::1",
+                &["[::1]", "::1", "0::1", "[::1]:3306"],
+            ),
+            (Platform::PostgreSql, "/tmp/PG", &["/tmp/PG"]),
+            (Platform::PostgreSql, "host,x", &["host,x"]),
+            (Platform::PostgreSql, "", &["", " "]),
+        ];
+        for (platform, normal, spellings) in cases {
+            for spelling in *spellings {
+                assert_eq!(normal_server(*platform, spelling), *normal, "{spelling}");
+            }
+        }
+        assert_ne!(
+            normal_server(Platform::SqlServer, "host\\a"),
+            normal_server(Platform::SqlServer, "host\\b")
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn spellings_of_one_folder_have_one_normal_form() {
+        for spelling in [
+            "/srv/dbs",
+            "/srv/dbs/",
+            "/srv/./dbs",
+            "/srv/x/../dbs",
+            " /srv//dbs",
+        ] {
+            assert_eq!(
+                normal_server(Platform::Sqlite, spelling),
+                "/srv/dbs",
+                "{spelling}"
+            );
+        }
+        assert_eq!(normal_server(Platform::Sqlite, "/"), "/");
+        assert_eq!(normal_server(Platform::Sqlite, "/../.."), "/");
+        let here = normal_server(Platform::Sqlite, ".");
+        assert_eq!(
+            normal_server(Platform::Sqlite, "./dbs"),
+            format!("{here}/dbs")
+        );
+        assert_eq!(
+            normal_server(Platform::Sqlite, "dbs"),
+            format!("{here}/dbs")
+        );
+    }
+
+    #[test]
+    fn groups_follow_the_concurrency_type() {
+        let mut target = target(&[("", "a")]);
+        target.server = "tcp:HOST,1433".into();
+        let group = |target: &Target, kind| target.group(Platform::SqlServer, kind);
+        assert_eq!(group(&target, ConcurrencyType::Count), None);
+        assert_eq!(
+            group(&target, ConcurrencyType::Server).as_deref(),
+            Some("host")
+        );
+        assert_eq!(group(&target, ConcurrencyType::Tag).as_deref(), Some(""));
+        target.tag = Some("Pool".into());
+        assert_eq!(
+            group(&target, ConcurrencyType::MaxPerTag).as_deref(),
+            Some("Pool")
+        );
+    }
+
+    #[test]
+    fn case_of_every_script_counts_alike() {
+        let greek = target(&[("ΣΑΣ", "x"), ("b", "y")]);
+        assert_eq!(greek.database_for("σασ"), Ok("x"));
+        assert_eq!(Pair::fold("ΣΑΣ"), Pair::fold("σασ"));
     }
 }

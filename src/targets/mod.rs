@@ -1,1 +1,36 @@
-//! targets
+//! Which databases are updated: reads target lists, and proves before anything runs that a package fits them.
+//!
+//! [`load()`] reads a file and [`parse_inline`] a list from the command line; [`check()`] holds the list against the package
+//! and the concurrency type. Every fault of a list is reported at once, with its line.
+
+mod cfg;
+mod check;
+mod fault;
+mod inline;
+mod load;
+
+pub use cfg::{format_cfg, format_line, parse_cfg};
+pub use check::{Checked, Rules, check};
+pub use fault::{Fault, Faults};
+pub use inline::parse_inline;
+pub use load::{Error, load};
+
+use crate::protocol::Target;
+
+/// A target and the line that names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The target.
+    pub target: Target,
+    /// The number of its line, from 1.
+    pub line: u32,
+}
+
+/// Targets in the order of their list; nothing is merged or left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetList {
+    /// The file or option that holds the list, as faults name it.
+    pub name: String,
+    /// The targets.
+    pub targets: Vec<Listed>,
+}

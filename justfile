@@ -1,0 +1,37 @@
+# What there is to do here; `just` alone lists it.
+
+[private]
+default:
+    @just --list
+
+# Format everything.
+fmt:
+    cargo fmt --all
+
+# Look for mistakes without running anything.
+lint:
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Run the tests that need no server, or those that the arguments name.
+test *arguments:
+    cargo test --workspace {{ arguments }}
+
+# Run all tests, with a private PostgreSQL server.
+test-all *arguments:
+    ./test.sh {{ arguments }}
+
+# Build the documentation of the code, private items included.
+docs:
+    cargo doc --workspace --no-deps --document-private-items
+
+# Check licences, banned crates, sources and advisories.
+deny:
+    cargo deny check
+
+# Everything that CI checks.
+ci:
+    .ci/run
+
+# Show a run on a few SQLite databases.
+run-local:
+    cargo run -- demo

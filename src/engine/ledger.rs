@@ -1,0 +1,212 @@
+//! The ledger: in each database, what each run has done with it. It is what makes an effect exactly once.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::{Error, Session, Value, schema::Table};
+use crate::protocol::TargetKey;
+
+pub(super) const POSTGRES_COLUMNS: &[(&str, &str)] = &[
+    ("RunId", "varchar(36) NOT NULL"),
+    ("TargetKey", "varchar(400) NOT NULL"),
+    ("DatabaseName", "varchar(128) NOT NULL"),
+    ("Attempt", "int NOT NULL"),
+    ("PackageSha256", "varchar(64) NOT NULL"),
+    ("Worker", "varchar(200) NOT NULL"),
+    ("State", "varchar(20) NOT NULL"),
+    ("Started", "timestamp NOT NULL"),
+    ("Finished", "timestamp"),
+    ("AuditPending", "boolean NOT NULL DEFAULT false"),
+    ("Detail", "text"),
+];
+
+pub(super) const SQLITE_COLUMNS: &[(&str, &str)] = &[
+    ("RunId", "TEXT NOT NULL"),
+    ("TargetKey", "TEXT NOT NULL"),
+    ("DatabaseName", "TEXT NOT NULL"),
+    ("Attempt", "INTEGER NOT NULL"),
+    ("PackageSha256", "TEXT NOT NULL"),
+    ("Worker", "TEXT NOT NULL"),
+    ("State", "TEXT NOT NULL"),
+    ("Started", "TEXT NOT NULL"),
+    ("Finished", "TEXT"),
+    ("AuditPending", "INTEGER NOT NULL DEFAULT 0"),
+    ("Detail", "TEXT"),
+];
+
+/// What a run has done with one database.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// The run.
+    pub run_id: Uuid,
+    /// The target of which the database is a part.
+    pub key: TargetKey,
+    /// The real database.
+    pub database: String,
+    /// Counts from 1.
+    pub attempt: i64,
+    /// Which package.
+    pub package_sha256: String,
+    /// Who did it.
+    pub worker: String,
+    /// How far it got.
+    pub state: Progress,
+    /// When the attempt began.
+    pub started: Timestamp,
+    /// When it ended.
+    pub finished: Option<Timestamp>,
+    /// Audit rows are still to be written to another database.
+    pub audit_pending: bool,
+    /// What is needed to write them, as JSON; or why the build failed.
+    pub detail: Option<String>,
+}
+
+/// How far a run got with a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// A non-transactional build has begun.
+    Started,
+    /// Everything is committed.
+    Committed,
+    /// A part may have been applied.
+    Failed,
+}
+
+impl Progress {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Started => "Started",
+            Self::Committed => "Committed",
+            Self::Failed => "Failed",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Started, Self::Committed, Self::Failed]
+            .into_iter()
+            .find(|progress| progress.name() == text)
+    }
+}
+
+/// What this run has done with the database so far.
+pub async fn read(
+    session: &mut dyn Session,
+    run_id: Uuid,
+    key: &TargetKey,
+    database: &str,
+) -> Result<Option<Row>, Error> {
+    let sql = format!(
+        "SELECT Attempt, PackageSha256, Worker, State, Started, Finished, AuditPending, Detail FROM {} \
+         WHERE RunId = ? AND TargetKey = ? AND DatabaseName = ?",
+        session.table_name(Table::Ledger)
+    );
+    let parameters = [
+        run_id.to_string().as_str().into(),
+        key.as_str().into(),
+        database.into(),
+    ];
+    let rows = session.query(&sql, &parameters).await?;
+    let Some(cells) = rows.into_iter().next() else {
+        return Ok(None);
+    };
+    parse(&cells, run_id, key, database)
+        .map(Some)
+        .ok_or_else(|| {
+            Error::Settings(format!(
+                "the ledger row of run {run_id} in {database} cannot be read"
+            ))
+        })
+}
+
+fn parse(cells: &[Value], run_id: Uuid, key: &TargetKey, database: &str) -> Option<Row> {
+    let [
+        attempt,
+        sha256,
+        worker,
+        state,
+        started,
+        finished,
+        pending,
+        detail,
+    ] = cells
+    else {
+        return None;
+    };
+    let time = |value: &Value| match value {
+        Value::Time(time) => Some(*time),
+        Value::Text(text) => parse_time(text),
+        _ => None,
+    };
+    Some(Row {
+        run_id,
+        key: key.clone(),
+        database: database.to_owned(),
+        attempt: attempt.as_int()?,
+        package_sha256: sha256.as_text()?.to_owned(),
+        worker: worker.as_text()?.to_owned(),
+        state: Progress::parse(state.as_text()?)?,
+        started: time(started)?,
+        finished: time(finished),
+        audit_pending: pending.as_int()? != 0,
+        detail: detail.as_text().map(str::to_owned),
+    })
+}
+
+/// Reads a time that the platform keeps as text.
+fn parse_time(text: &str) -> Option<Timestamp> {
+    let time: jiff::civil::DateTime = text.parse().ok()?;
+    time.to_zoned(jiff::tz::TimeZone::UTC)
+        .ok()
+        .map(|zoned| zoned.timestamp())
+}
+
+/// Writes the row: the first of this run for the database, or in place of the one that `read` found.
+pub async fn write(session: &mut dyn Session, row: &Row, replaces: bool) -> Result<(), Error> {
+    let table = session.table_name(Table::Ledger);
+    let sql = if replaces {
+        format!(
+            "UPDATE {table} SET Attempt = ?, PackageSha256 = ?, Worker = ?, State = ?, Started = ?, Finished = ?, \
+             AuditPending = ?, Detail = ? WHERE RunId = ? AND TargetKey = ? AND DatabaseName = ?"
+        )
+    } else {
+        format!(
+            "INSERT INTO {table} (Attempt, PackageSha256, Worker, State, Started, Finished, AuditPending, Detail, \
+             RunId, TargetKey, DatabaseName) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        )
+    };
+    let parameters = [
+        Value::Int(row.attempt),
+        row.package_sha256.as_str().into(),
+        row.worker
+            .chars()
+            .take(200)
+            .collect::<String>()
+            .as_str()
+            .into(),
+        row.state.name().into(),
+        Value::Time(row.started),
+        row.finished.map_or(Value::Null, Value::Time),
+        Value::Bool(row.audit_pending),
+        Value::text_or_null(row.detail.as_deref()),
+        row.run_id.to_string().as_str().into(),
+        row.key.as_str().into(),
+        row.database.as_str().into(),
+    ];
+    session.execute(&sql, &parameters).await?;
+    Ok(())
+}
+
+/// Removes rows of runs that ended more than `age` ago.
+pub async fn prune(session: &mut dyn Session, age: Duration) -> Result<(), Error> {
+    let Ok(before) = Timestamp::now().checked_sub(age) else {
+        return Ok(());
+    };
+    let sql = format!(
+        "DELETE FROM {} WHERE Finished < ?",
+        session.table_name(Table::Ledger)
+    );
+    session.execute(&sql, &[Value::Time(before)]).await?;
+    Ok(())
+}

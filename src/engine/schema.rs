@@ -1,0 +1,269 @@
+//! The two tables that builds keep in every database: the audit table of the reference program, and the ledger.
+
+use super::{Error, Session, audit, ledger};
+use crate::protocol::Platform;
+
+/// One of our tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// `SqlBuild_Logging`: which script was committed when. The reference program reads and writes it too.
+    Audit,
+    /// `SqlBuild_Ledger`: which run has done what with the database.
+    Ledger,
+}
+
+impl Table {
+    /// Both tables.
+    pub const ALL: [Self; 2] = [Self::Audit, Self::Ledger];
+
+    /// The table's name as the platform's catalog shows it.
+    pub fn name(self, platform: Platform) -> &'static str {
+        match (self, platform) {
+            (Self::Audit, Platform::SqlServer | Platform::Sqlite) => "SqlBuild_Logging",
+            (Self::Audit, Platform::PostgreSql | Platform::MySql) => "sqlbuild_logging",
+            (Self::Ledger, Platform::SqlServer | Platform::Sqlite) => "SqlBuild_Ledger",
+            (Self::Ledger, Platform::PostgreSql | Platform::MySql) => "sqlbuild_ledger",
+        }
+    }
+
+    fn definition(self, platform: Platform) -> &'static [(&'static str, &'static str)] {
+        match (self, platform) {
+            (Self::Audit, Platform::Sqlite) => audit::SQLITE_COLUMNS,
+            (Self::Audit, _) => audit::POSTGRES_COLUMNS,
+            (Self::Ledger, Platform::Sqlite) => ledger::SQLITE_COLUMNS,
+            (Self::Ledger, _) => ledger::POSTGRES_COLUMNS,
+        }
+    }
+
+    /// What follows the columns in the table's definition.
+    fn constraint(self) -> &'static str {
+        match self {
+            Self::Audit => "",
+            Self::Ledger => ",\n  PRIMARY KEY (RunId, TargetKey, DatabaseName)",
+        }
+    }
+
+    fn indexes(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Audit => &[
+                ("ix_sqlbuild_logging", "BuildFileName"),
+                ("ix_sqlbuild_logging_1", "ScriptFileName"),
+                (
+                    "ix_sqlbuild_logging_commitcheck",
+                    "ScriptId, CommitDate DESC",
+                ),
+            ],
+            Self::Ledger => &[("ix_sqlbuild_ledger_finished", "Finished")],
+        }
+    }
+}
+
+/// A column that a table has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// The characters that it holds at most, where it has a limit.
+    pub max_chars: Option<u32>,
+}
+
+/// What to do before the first build of a database.
+#[derive(Debug, Default)]
+pub struct Changes(Vec<String>);
+
+impl Changes {
+    /// Compares both tables with what this program needs.
+    pub async fn needed(session: &mut dyn Session, platform: Platform) -> Result<Self, Error> {
+        let mut statements = Vec::new();
+        for table in Table::ALL {
+            let existing = session.columns(table).await?;
+            let name = session.table_name(table);
+            if existing.is_empty() {
+                statements.extend(create(platform, table, &name));
+            } else {
+                statements.extend(upgrade(platform, table, &name, &existing));
+            }
+        }
+        Ok(Self(statements))
+    }
+
+    /// Whether the tables are as they should be.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Makes the changes; an error names the command that prints them for a person with more rights.
+    pub async fn apply(&self, session: &mut dyn Session, platform: Platform) -> Result<(), Error> {
+        for statement in &self.0 {
+            if let Err(error) = session.execute(statement, &[]).await {
+                return Err(explain(error, platform));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adds to an answer of the server what its reader can do about it.
+fn explain(error: Error, platform: Platform) -> Error {
+    match error {
+        Error::Sql(mut error) => {
+            error.message += &format!(
+                "; the tables for audit and ledger are missing or old and this login cannot make them: \
+                 let `sbm ledger script --platform {platform}` print the statements for an administrator"
+            );
+            Error::Sql(error)
+        }
+        other => other,
+    }
+}
+
+/// The script that an administrator runs once in each database when the build's login has no right to make tables.
+pub fn script(
+    platform: Platform,
+    schema: Option<&str>,
+    login: Option<&str>,
+) -> Result<String, Error> {
+    if matches!(platform, Platform::SqlServer | Platform::MySql) {
+        return Err(Error::Unsupported(platform));
+    }
+    let login = login.unwrap_or("BUILD_LOGIN");
+    let mut text =
+        format!("-- Tables that sbm needs in each {platform} database. Run as an administrator.\n");
+    for table in Table::ALL {
+        let name = match schema.filter(|_| platform == Platform::PostgreSql) {
+            Some(schema) => format!("{}.{}", quote_name(schema), table.name(platform)),
+            None => table.name(platform).to_owned(),
+        };
+        for statement in create(platform, table, &name) {
+            let statement = statement
+                .replacen("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS ", 1)
+                .replacen("CREATE INDEX ", "CREATE INDEX IF NOT EXISTS ", 1);
+            text += &statement;
+            text += ";\n";
+        }
+        if platform == Platform::PostgreSql {
+            let rights = match table {
+                Table::Audit => "SELECT, INSERT",
+                Table::Ledger => "SELECT, INSERT, UPDATE, DELETE",
+            };
+            text += &format!("GRANT {rights} ON {name} TO {};\n", quote_name(login));
+        }
+    }
+    Ok(text)
+}
+
+/// A name in double quotes.
+pub(super) fn quote_name(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn create(platform: Platform, table: Table, name: &str) -> Vec<String> {
+    let columns: Vec<String> = table
+        .definition(platform)
+        .iter()
+        .map(|(column, kind)| format!("  {column} {kind}"))
+        .collect();
+    let mut statements = vec![format!(
+        "CREATE TABLE {name} (\n{}{}\n)",
+        columns.join(",\n"),
+        table.constraint()
+    )];
+    // SQLite does not take a schema here; the index goes where the table is.
+    let on = if platform == Platform::Sqlite {
+        table.name(platform)
+    } else {
+        name
+    };
+    for (index, columns) in table.indexes() {
+        statements.push(format!("CREATE INDEX {index} ON {on} ({columns})"));
+    }
+    statements
+}
+
+/// Adds columns that older versions of the reference program did not have, and widens those that were narrower.
+fn upgrade(platform: Platform, table: Table, name: &str, existing: &[Column]) -> Vec<String> {
+    let mut statements = Vec::new();
+    for (column, kind) in table.definition(platform) {
+        let found = existing
+            .iter()
+            .find(|existing| existing.name.eq_ignore_ascii_case(column));
+        match (found, width(kind)) {
+            (None, _) => statements.push(format!(
+                "ALTER TABLE {name} ADD COLUMN {column} {}",
+                nullable(kind)
+            )),
+            (
+                Some(Column {
+                    max_chars: Some(has),
+                    ..
+                }),
+                Some(wanted),
+            ) if *has < wanted => {
+                statements.push(format!(
+                    "ALTER TABLE {name} ALTER COLUMN {column} TYPE varchar({wanted})"
+                ));
+            }
+            _ => {}
+        }
+    }
+    statements
+}
+
+/// The type for a column that is added to rows that exist: they have no value for it, unless it has a default.
+fn nullable(kind: &str) -> &str {
+    if kind.contains("DEFAULT") {
+        kind
+    } else {
+        kind.trim_end_matches(" NOT NULL")
+    }
+}
+
+/// The characters in `varchar(N)`.
+fn width(kind: &str) -> Option<u32> {
+    let (_, rest) = kind.split_once("varchar(")?;
+    rest.split_once(')')?.0.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_tables_get_the_missing_and_the_wider_columns() {
+        let existing: Vec<Column> = Table::Audit
+            .definition(Platform::PostgreSql)
+            .iter()
+            .filter(|(name, _)| !matches!(*name, "Tag" | "AllowScriptBlock"))
+            .map(|(name, kind)| Column {
+                name: name.to_lowercase(),
+                max_chars: if *name == "Description" {
+                    Some(150)
+                } else {
+                    width(kind)
+                },
+            })
+            .collect();
+        assert_eq!(
+            upgrade(Platform::PostgreSql, Table::Audit, "t", &existing),
+            [
+                "ALTER TABLE t ADD COLUMN AllowScriptBlock boolean NOT NULL DEFAULT true",
+                "ALTER TABLE t ADD COLUMN Tag varchar(200)",
+                "ALTER TABLE t ALTER COLUMN Description TYPE varchar(500)",
+            ]
+        );
+    }
+
+    #[test]
+    fn script_names_schema_and_login_safely() {
+        let text = script(Platform::PostgreSql, Some("a\"b"), Some("me")).unwrap();
+        assert!(
+            text.contains("CREATE TABLE IF NOT EXISTS \"a\"\"b\".sqlbuild_ledger ("),
+            "{text}"
+        );
+        assert!(
+            text.contains("GRANT SELECT, INSERT ON \"a\"\"b\".sqlbuild_logging TO \"me\";"),
+            "{text}"
+        );
+        assert!(script(Platform::SqlServer, None, None).is_err());
+    }
+}

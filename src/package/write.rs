@@ -1,0 +1,126 @@
+//! Writing packages.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
+
+use super::{
+    Error, Fault, Limits, Package,
+    files::{self, Existing, Output},
+    manifest, manifest_write, names,
+};
+
+impl Package {
+    /// Writes a `.sbm` in place of what is at `path`; a reader sees the old archive or the new one, never a part.
+    ///
+    /// The scripts of a folder package lie flat in it, and their paths in the manifest, so that reading it gives the same
+    /// [`Package::sha256`].
+    pub fn write_sbm(&self, path: &Path) -> Result<(), Error> {
+        self.write_archive(path, Existing::Replace)
+    }
+
+    pub(super) fn write_archive(&self, path: &Path, existing: Existing) -> Result<(), Error> {
+        let parts = Parts::of(self, path)?;
+        let files: Vec<(String, &[u8])> = parts.scripts_then_manifest(self, names::MANIFEST);
+        let bytes = files::zipped(&files, Limits::default().ratio)
+            .map_err(|error| Error::write(path)(std::io::Error::other(error)))?;
+        files::write_all(
+            &[Output {
+                path: path.to_owned(),
+                bytes: &bytes,
+            }],
+            existing,
+        )
+    }
+}
+
+/// A package cut into the files that hold it.
+#[derive(Debug)]
+pub(super) struct Parts {
+    /// The file names of the scripts, in their order.
+    pub file_names: Vec<String>,
+    /// The manifest.
+    pub manifest: String,
+}
+
+impl Parts {
+    /// Names the files of `package` and writes its manifest; refuses what a reader would refuse.
+    pub(super) fn of(package: &Package, path: &Path) -> Result<Self, Error> {
+        let faults = (1..)
+            .zip(&package.scripts)
+            .filter_map(|(position, script)| {
+                names::path_fault(&script.file).map(|reason| Fault::FileName {
+                    position,
+                    value: script.file.clone(),
+                    reason,
+                })
+            })
+            .collect();
+        Error::unless_empty(path, faults)?;
+        let file_names = flat_names(package);
+        let manifest = manifest_write::write(package, &file_names);
+        let (_, faults) = manifest::read(manifest.as_bytes());
+        Error::unless_empty(path, faults)?;
+        Ok(Self {
+            file_names,
+            manifest,
+        })
+    }
+
+    /// All files in the order in which archives hold them.
+    pub(super) fn scripts_then_manifest<'a>(
+        &'a self,
+        package: &'a Package,
+        manifest_name: &str,
+    ) -> Vec<(String, &'a [u8])> {
+        let scripts = self
+            .file_names
+            .iter()
+            .zip(&package.scripts)
+            .map(|(name, script)| (name.clone(), script.bytes.as_slice()));
+        let manifest = (manifest_name.to_owned(), self.manifest.as_bytes());
+        let history = package
+            .record
+            .history
+            .iter()
+            .map(|history| (names::HISTORY.to_owned(), history.as_slice()));
+        scripts
+            .chain(std::iter::once(manifest))
+            .chain(history)
+            .collect()
+    }
+}
+
+/// A plain file name for each script: the last part of its path, or the whole path when others have that part, too.
+fn flat_names(package: &Package) -> Vec<String> {
+    let base = |file: &str| names::base_name(file).to_owned();
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for script in &package.scripts {
+        *counts
+            .entry(names::folded(&base(&script.file)))
+            .or_default() += 1;
+    }
+    let is_unique = |file: &str| counts.get(&names::folded(&base(file))) == Some(&1);
+    let mut used: HashSet<String> = package
+        .scripts
+        .iter()
+        .filter(|script| is_unique(&script.file))
+        .map(|script| names::folded(&base(&script.file)))
+        .collect();
+    let mut name = |file: &str| {
+        if is_unique(file) {
+            return base(file);
+        }
+        let mut name = file.replace('/', "-");
+        while !used.insert(names::folded(&name)) {
+            name.insert(0, '~');
+        }
+        name
+    };
+    package
+        .scripts
+        .iter()
+        .map(|script| name(&script.file))
+        .collect()
+}

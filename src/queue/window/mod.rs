@@ -1,0 +1,212 @@
+//! A sliding window over groups of targets: decides what may be built now. Every step takes constant time.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::protocol::{Concurrency, ConcurrencyType, Platform, Target};
+
+use super::{Counts, Delivery, DeliveryId};
+
+/// Targets by group, and who is in flight.
+#[derive(Debug)]
+pub(super) struct Window {
+    platform: Platform,
+    kind: ConcurrencyType,
+    limits: Limits,
+    groups: Vec<Group>,
+    /// Places of groups by name, and by the server's spelling or the tag, which saves working out the name.
+    by_name: HashMap<String, usize>,
+    by_spelling: HashMap<String, usize>,
+    /// The groups from which a target may be taken, in turn: those with pending targets and room below their limit.
+    eligible: VecDeque<usize>,
+    in_flight: HashMap<DeliveryId, InFlight>,
+    pending: usize,
+    next_id: u128,
+}
+
+/// How many may be in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Limits {
+    pub(super) total: usize,
+    pub(super) per_group: usize,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    pending: VecDeque<Pending>,
+    in_flight: usize,
+    is_eligible: bool,
+}
+
+#[derive(Debug)]
+struct Pending {
+    target: Target,
+    deliveries: u32,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    group: usize,
+    waiting: Pending,
+}
+
+impl Limits {
+    /// A limit of nothing would stand still for ever, so that 0 counts as 1.
+    pub(super) fn new(concurrency: Concurrency) -> Self {
+        let limit = concurrency.limit.max(1);
+        let slots = concurrency.max_slots.max(1);
+        let (total, per_group) = match concurrency.kind {
+            ConcurrencyType::Count => (limit, limit),
+            ConcurrencyType::Server | ConcurrencyType::Tag => (slots, 1),
+            ConcurrencyType::MaxPerServer | ConcurrencyType::MaxPerTag => (slots, limit),
+        };
+        Self { total, per_group }
+    }
+}
+
+impl Window {
+    /// An empty window.
+    pub(super) fn new(platform: Platform, concurrency: Concurrency) -> Self {
+        Self {
+            platform,
+            kind: concurrency.kind,
+            limits: Limits::new(concurrency),
+            groups: Vec::new(),
+            by_name: HashMap::new(),
+            by_spelling: HashMap::new(),
+            eligible: VecDeque::new(),
+            in_flight: HashMap::new(),
+            pending: 0,
+            next_id: 0,
+        }
+    }
+
+    /// Adds a target that was never delivered.
+    pub(super) fn push(&mut self, target: Target) {
+        let group = self.group_of(&target);
+        self.push_pending(
+            group,
+            Pending {
+                target,
+                deliveries: 0,
+            },
+        );
+    }
+
+    /// The next target that the limits allow; none when there is no such target now.
+    pub(super) fn take(&mut self) -> Option<Delivery> {
+        if self.in_flight.len() >= self.limits.total {
+            return None;
+        }
+        let place = self.eligible.pop_front()?;
+        let group = self.groups.get_mut(place)?;
+        group.is_eligible = false;
+        let mut waiting = group.pending.pop_front()?;
+        group.in_flight += 1;
+        self.pending -= 1;
+        waiting.deliveries = waiting.deliveries.saturating_add(1);
+        let id = DeliveryId(self.next_id);
+        self.next_id += 1;
+        let delivery = Delivery {
+            id,
+            target: waiting.target.clone(),
+            count: waiting.deliveries,
+        };
+        let taken = InFlight {
+            group: place,
+            waiting,
+        };
+        self.in_flight.insert(id, taken);
+        self.note_eligible(place);
+        Some(delivery)
+    }
+
+    /// Ends a delivery for good; false when it is not in flight.
+    pub(super) fn complete(&mut self, id: DeliveryId) -> bool {
+        self.release(id).is_some()
+    }
+
+    /// Ends a delivery and makes its target pending again; false when it is not in flight.
+    pub(super) fn abandon(&mut self, id: DeliveryId) -> bool {
+        match self.release(id) {
+            Some(InFlight { group, waiting }) => {
+                self.push_pending(group, waiting);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Takes out everything that is pending.
+    pub(super) fn drain(&mut self) -> Vec<Target> {
+        self.eligible.clear();
+        self.pending = 0;
+        let mut targets = Vec::new();
+        for group in &mut self.groups {
+            group.is_eligible = false;
+            let pending = std::mem::take(&mut group.pending);
+            targets.extend(pending.into_iter().map(|pending| pending.target));
+        }
+        targets
+    }
+
+    /// How many are pending and in flight.
+    pub(super) fn counts(&self) -> Counts {
+        Counts {
+            pending: self.pending,
+            in_flight: self.in_flight.len(),
+        }
+    }
+
+    fn group_of(&mut self, target: &Target) -> usize {
+        let spelling = match self.kind {
+            ConcurrencyType::Count => "",
+            ConcurrencyType::Server | ConcurrencyType::MaxPerServer => &target.server,
+            ConcurrencyType::Tag | ConcurrencyType::MaxPerTag => {
+                target.tag.as_deref().unwrap_or_default()
+            }
+        };
+        if let Some(place) = self.by_spelling.get(spelling) {
+            return *place;
+        }
+        let name = target.group(self.platform, self.kind).unwrap_or_default();
+        let groups = &mut self.groups;
+        let place = *self.by_name.entry(name).or_insert_with(|| {
+            groups.push(Group::default());
+            groups.len() - 1
+        });
+        self.by_spelling.insert(spelling.to_owned(), place);
+        place
+    }
+
+    fn push_pending(&mut self, place: usize, pending: Pending) {
+        if let Some(group) = self.groups.get_mut(place) {
+            group.pending.push_back(pending);
+            self.pending += 1;
+        }
+        self.note_eligible(place);
+    }
+
+    fn release(&mut self, id: DeliveryId) -> Option<InFlight> {
+        let released = self.in_flight.remove(&id)?;
+        if let Some(group) = self.groups.get_mut(released.group) {
+            group.in_flight -= 1;
+        }
+        self.note_eligible(released.group);
+        Some(released)
+    }
+
+    /// Gives a group its turn behind the others when it has one coming and none yet.
+    fn note_eligible(&mut self, place: usize) {
+        if let Some(group) = self.groups.get_mut(place)
+            && !group.is_eligible
+            && !group.pending.is_empty()
+            && group.in_flight < self.limits.per_group
+        {
+            group.is_eligible = true;
+            self.eligible.push_back(place);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! Package and targets, read and held against each other before anything else happens.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    Error,
+    package::Package,
+    protocol::{Pair, Target},
+    settings::{PackageSource, RunSettings, TargetSource},
+    targets::{self, Listed, Rules, TargetList},
+};
+
+/// What a run works with.
+#[derive(Debug)]
+pub(super) struct Inputs {
+    pub(super) package: Package,
+    pub(super) targets: Vec<Target>,
+    /// What the user should know before it begins.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Reads both; the faults of both are reported together.
+pub(super) fn read(settings: &RunSettings) -> Result<Inputs, Error> {
+    let package = match &settings.package {
+        PackageSource::Package(path) => Package::open(path, &settings.limits),
+        PackageSource::ScriptFolder(path) => Package::from_script_folder(path, &settings.limits),
+    }
+    .map_err(Error::package);
+    let listed = list(settings, package.as_ref().ok());
+    let (package, list) = match (package, listed) {
+        (Ok(package), Ok(list)) => (package, list),
+        (Err(package), Err(targets)) => return Err(Error::Several(vec![package, targets])),
+        (Err(error), _) | (_, Err(error)) => return Err(error),
+    };
+    let rules = Rules {
+        platform: settings.platform,
+        concurrency: settings.concurrency.kind,
+        allow_duplicates: settings.allow_duplicates,
+        package: Some(&package),
+    };
+    let checked = targets::check(list, &rules).map_err(Error::targets)?;
+    Ok(Inputs {
+        package,
+        targets: checked.targets,
+        warnings: checked.warnings,
+    })
+}
+
+fn list(settings: &RunSettings, package: Option<&Package>) -> Result<TargetList, Error> {
+    match &settings.targets {
+        TargetSource::File(path) => targets::load(path).map_err(Error::targets),
+        TargetSource::Inline { server, text } => {
+            targets::parse_inline(text, server.as_deref()).map_err(Error::targets)
+        }
+        TargetSource::Inferred { server, database } => {
+            Ok(infer(server, database.as_deref(), package))
+        }
+    }
+}
+
+/// One target that maps each name of the package to `database`, or to itself.
+fn infer(server: &str, database: Option<&str>, package: Option<&Package>) -> TargetList {
+    let names: BTreeSet<&str> = package
+        .into_iter()
+        .flat_map(|package| &package.scripts)
+        .map(|script| script.database.as_str())
+        .collect();
+    let pairs = names
+        .into_iter()
+        .map(|name| Pair {
+            default: name.to_owned(),
+            database: database.unwrap_or(name).to_owned(),
+        })
+        .collect();
+    let target = Target {
+        server: server.to_owned(),
+        pairs,
+        tag: None,
+    };
+    TargetList {
+        name: "--server and --database".to_owned(),
+        targets: vec![Listed { target, line: 1 }],
+    }
+}

@@ -1,0 +1,131 @@
+//! The files of a run: what it was asked, before it begins; what came of it, at its end.
+
+use std::{
+    fs, io,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use uuid::Uuid;
+
+use crate::{
+    Error,
+    monitor::Verdict,
+    package::Package,
+    plan::Plan,
+    protocol::JobSpec,
+    report::{self, Report},
+    settings::{Resume, RunSettings},
+};
+
+const JOB: &str = "job.json";
+
+/// The folder of one run below the root.
+fn folder(root: &Path, run_id: Uuid) -> PathBuf {
+    root.join("runs").join(run_id.to_string())
+}
+
+/// The id of the run that is to go on; none for a new one. A run goes on only with the package that it began with.
+pub(super) fn resumed(settings: &RunSettings, package: &Package) -> Result<Option<Uuid>, Error> {
+    let root = &settings.root_logging_path;
+    let path = match settings.resume {
+        Resume::No => return Ok(None),
+        Resume::Last => root.join(JOB),
+        Resume::Run(id) => folder(root, id).join(JOB),
+    };
+    let job = match read_job(&path) {
+        Ok(job) => job,
+        // The ledgers know the run, wherever its files are.
+        Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            return match settings.resume {
+                Resume::Run(id) => Ok(Some(id)),
+                _ => Err(Error::input(format!(
+                    "--resume: {} holds no run; name the run, or the --rootloggingpath that it had",
+                    root.display()
+                ))),
+            };
+        }
+        Err(error) => return Err(error),
+    };
+    let mut faults = Vec::new();
+    if job.package.sha256 != package.sha256() {
+        faults.push(format!(
+            "--resume: run {} began with another package ({}, SHA-256 {}); the given one has SHA-256 {}",
+            job.run_id,
+            job.package.name,
+            job.package.sha256,
+            package.sha256()
+        ));
+    }
+    if job.platform != settings.platform {
+        faults.push(format!(
+            "--resume: run {} is for {}, not for {}",
+            job.run_id, job.platform, settings.platform
+        ));
+    }
+    if faults.is_empty() {
+        Ok(Some(job.run_id))
+    } else {
+        Err(Error::input(faults.join("\n")))
+    }
+}
+
+fn read_job(path: &Path) -> Result<JobSpec, Error> {
+    let bytes = fs::read(path).map_err(|error| Error::file(path, error))?;
+    let job: JobSpec = serde_json::from_slice(&bytes)
+        .map_err(|error| Error::input(format!("{} is no job of sbm: {error}", path.display())))?;
+    if job.version != JobSpec::VERSION {
+        return Err(Error::input(format!(
+            "{} has version {}; this program reads version {}",
+            path.display(),
+            job.version,
+            JobSpec::VERSION
+        )));
+    }
+    Ok(job)
+}
+
+/// Writes package, plan and job: all that a worker needs to go on with the run. Returns the folder of the run.
+pub(super) fn begin(
+    root: &Path,
+    job: &JobSpec,
+    package: &Package,
+    plan: &Plan,
+) -> Result<PathBuf, Error> {
+    let folder = folder(root, job.run_id);
+    fs::create_dir_all(&folder).map_err(|error| Error::file(&folder, error))?;
+    let bytes = serde_json::to_vec_pretty(job).map_err(Error::service)?;
+    package
+        .write_sbm(&folder.join("package.sbm"))
+        .map_err(Error::service)?;
+    write(&folder.join("plan.json"), &plan.to_json())?;
+    write(&folder.join(JOB), &bytes)?;
+    write(&root.join(JOB), &bytes)?;
+    Ok(folder)
+}
+
+/// Writes the outcome twice: into the folder of the run, and into the root, which shows the last run.
+pub(super) fn end(
+    root: &Path,
+    folder: &Path,
+    verdict: &Verdict,
+    report: &Report,
+) -> Result<(), Error> {
+    for place in [folder, root] {
+        report::write_all(place, verdict, report).map_err(|error| Error::file(place, error))?;
+    }
+    Ok(())
+}
+
+/// Writes a file whole or not at all.
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let write = || {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(bytes)?;
+        file.persist(path).map_err(|error| error.error)
+    };
+    write()
+        .map(|_| ())
+        .map_err(|error| Error::file(path, error))
+}

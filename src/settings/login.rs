@@ -1,0 +1,278 @@
+//! How to log in to the servers.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{LoginArguments, reader::Reader};
+use crate::protocol::{Connection, Platform, SslMode};
+
+/// The variable that holds the login name when no option does.
+pub(super) const USERNAME_VARIABLE: &str = "SBM_USERNAME";
+/// The variable that holds the password when no option does.
+pub(super) const PASSWORD_VARIABLE: &str = "SBM_PASSWORD";
+
+/// The connection, and apart from it the password, when there is one.
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    typed: &LoginArguments,
+    platform: Platform,
+) -> (Connection, Option<SecretString>) {
+    auth_type(reader, typed.authtype.as_deref());
+    let connection = Connection {
+        user: user(reader, typed, platform),
+        ssl_mode: ssl_mode(reader, typed),
+        ssl_root_cert: ssl_root_cert(reader, typed),
+        connect_timeout: reader.seconds(
+            "--connecttimeout",
+            typed.connecttimeout.as_deref(),
+            20,
+            1..=3_600,
+        ),
+    };
+    if platform == Platform::Sqlite {
+        refuse_login(reader, typed);
+        return (connection, None);
+    }
+    (connection, password(reader, typed))
+}
+
+/// Knows the names of the reference program's types; only `Password` can be used so far.
+fn auth_type(reader: &mut Reader<'_>, given: Option<&str>) {
+    let Some(text) = given else {
+        return;
+    };
+    let problem = match text.trim().to_ascii_lowercase().as_str() {
+        "password" => return,
+        "managedidentity" | "azureaddefault" | "azureadpassword" => {
+            "this version cannot log in so yet; use Password, with --username and --password or \
+             SBM_USERNAME and SBM_PASSWORD"
+        }
+        "windows" | "azureadintegrated" => {
+            "needs a signed-in Windows user, which a build machine does not have; use Password"
+        }
+        "azureadinteractive" => {
+            "needs a person at a browser, and this program never asks; use Password"
+        }
+        _ => "accepted is Password",
+    };
+    reader.fault("--authtype", given, problem);
+}
+
+fn user(reader: &mut Reader<'_>, typed: &LoginArguments, platform: Platform) -> Option<String> {
+    if platform == Platform::Sqlite {
+        return None;
+    }
+    let user = match &typed.username {
+        Some(name) => reader.text("--username", Some(name)),
+        None => reader.variable(USERNAME_VARIABLE),
+    };
+    // Of a platform that was refused nothing more is asked.
+    if platform == Platform::PostgreSql && user.is_none() && typed.username.is_none() {
+        let problem = format!("needed for {platform}, here or in {USERNAME_VARIABLE}");
+        reader.fault("--username", None, problem);
+    }
+    user
+}
+
+/// An empty password is none: some servers trust certain addresses.
+fn password(reader: &mut Reader<'_>, typed: &LoginArguments) -> Option<SecretString> {
+    let from_variable = || reader.variable(PASSWORD_VARIABLE).map(SecretString::from);
+    typed
+        .password
+        .clone()
+        .or_else(from_variable)
+        .filter(|password| !password.expose_secret().is_empty())
+}
+
+fn ssl_mode(reader: &mut Reader<'_>, typed: &LoginArguments) -> SslMode {
+    let given = typed.sslmode.as_deref();
+    let mode = reader.word("--sslmode", given, SslMode::default());
+    let option = "--trustservercertificate";
+    let trust = typed.trustservercertificate.as_deref();
+    if !reader.flag(option, trust, false) {
+        return mode;
+    }
+    if matches!(
+        mode,
+        SslMode::VerifyCa | SslMode::VerifyFull | SslMode::Disable
+    ) {
+        let problem = format!(
+            "contradicts --sslmode {}; leave one of the two out",
+            mode.name()
+        );
+        reader.fault(option, trust, problem);
+    }
+    match given {
+        None => SslMode::Require,
+        Some(_) => mode,
+    }
+}
+
+fn ssl_root_cert(reader: &mut Reader<'_>, typed: &LoginArguments) -> Option<String> {
+    let option = "--sslrootcert";
+    let given = typed.sslrootcert.as_deref();
+    let path = reader.text(option, given)?;
+    if !std::path::Path::new(&path).is_file() {
+        reader.fault(option, given, "no such file; accepted is a PEM file");
+    }
+    let mode = typed.sslmode.as_deref().and_then(|text| text.parse().ok());
+    if let Some(SslMode::Disable | SslMode::Prefer | SslMode::Require) = mode {
+        let problem =
+            "used only with --sslmode auto, verify-ca or verify-full, which verify the server";
+        reader.fault(option, given, problem);
+    }
+    Some(path)
+}
+
+/// What has no meaning for files is refused when it was typed; variables may be there for other commands.
+fn refuse_login(reader: &mut Reader<'_>, typed: &LoginArguments) {
+    let options = [
+        ("--username", typed.username.is_some()),
+        ("--password", typed.password.is_some()),
+        ("--sslmode", typed.sslmode.is_some()),
+        ("--sslrootcert", typed.sslrootcert.is_some()),
+        (
+            "--trustservercertificate",
+            typed.trustservercertificate.is_some(),
+        ),
+    ];
+    for (option, _) in options.into_iter().filter(|(_, typed)| *typed) {
+        let problem = "SQLite databases are files and know no login; leave it out";
+        reader.fault(option, None, problem);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Login = (Connection, Option<SecretString>);
+
+    fn login(
+        change: impl FnOnce(&mut LoginArguments),
+        platform: Platform,
+    ) -> Result<Login, String> {
+        let environment = |name: &str| match name {
+            USERNAME_VARIABLE => Some("variable".to_owned()),
+            PASSWORD_VARIABLE => Some("canary".to_owned()),
+            _ => None,
+        };
+        let mut reader = Reader::new(&environment);
+        let mut typed = LoginArguments::default();
+        change(&mut typed);
+        let login = read(&mut reader, &typed, platform);
+        reader.finish().map_err(|faults| faults.to_string())?;
+        Ok(login)
+    }
+
+    fn postgres(change: impl FnOnce(&mut LoginArguments)) -> Result<Login, String> {
+        login(change, Platform::PostgreSql)
+    }
+
+    fn secret(login: &Login) -> Option<&str> {
+        login.1.as_ref().map(ExposeSecret::expose_secret)
+    }
+
+    #[test]
+    fn options_win_over_variables() {
+        let from_variables = postgres(|_| {}).unwrap();
+        assert_eq!(from_variables.0.user.as_deref(), Some("variable"));
+        assert_eq!(secret(&from_variables), Some("canary"));
+        let from_options = postgres(|typed| {
+            typed.username = Some("option".into());
+            typed.password = Some("".into());
+        })
+        .unwrap();
+        assert_eq!(from_options.0.user.as_deref(), Some("option"));
+        assert_eq!(secret(&from_options), None);
+    }
+
+    #[test]
+    fn no_way_of_printing_shows_the_password() {
+        let typed = LoginArguments {
+            password: Some("canary".into()),
+            ..LoginArguments::default()
+        };
+        assert!(!format!("{typed:?}").contains("canary"));
+        assert!(!format!("{:?}", postgres(|_| {}).unwrap()).contains("canary"));
+        let fault = login(|login| *login = typed, Platform::Sqlite).unwrap_err();
+        assert!(
+            fault.contains("--password") && !fault.contains("canary"),
+            "{fault}"
+        );
+    }
+
+    #[test]
+    fn postgres_needs_a_user_and_files_take_none() {
+        let mut reader = Reader::new(&|_| None);
+        read(
+            &mut reader,
+            &LoginArguments::default(),
+            Platform::PostgreSql,
+        );
+        let fault = reader.finish().unwrap_err().to_string();
+        assert!(
+            fault.starts_with("--username: needed for PostgreSQL"),
+            "{fault}"
+        );
+
+        let (connection, password) = login(|_| {}, Platform::Sqlite).unwrap();
+        assert_eq!((connection.user, password.is_none()), (None, true));
+        assert!(login(|typed| typed.username = Some("x".into()), Platform::Sqlite).is_err());
+    }
+
+    #[test]
+    fn login_types_are_known_by_name_and_refused_with_what_works() {
+        assert!(postgres(|typed| typed.authtype = Some("PASSWORD".into())).is_ok());
+        for name in [
+            "ManagedIdentity",
+            "AzureADDefault",
+            "AzureADPassword",
+            "Windows",
+            "AzureADIntegrated",
+            "azureadinteractive",
+            "Kerberos",
+        ] {
+            let fault = postgres(|typed| typed.authtype = Some(name.into())).unwrap_err();
+            assert!(
+                fault.contains(name) && fault.contains("Password"),
+                "{fault}"
+            );
+        }
+    }
+
+    #[test]
+    fn trusting_every_certificate_is_require_and_never_hides_a_stricter_wish() {
+        let mode = |ssl: Option<&str>, trust: &str| {
+            postgres(|typed| {
+                typed.sslmode = ssl.map(str::to_owned);
+                typed.trustservercertificate = Some(trust.into());
+            })
+            .map(|login| login.0.ssl_mode)
+        };
+        assert_eq!(mode(None, "true"), Ok(SslMode::Require));
+        assert_eq!(mode(None, "false"), Ok(SslMode::Auto));
+        assert_eq!(mode(Some("prefer"), "true"), Ok(SslMode::Prefer));
+        assert_eq!(mode(Some("Verify-Full"), "false"), Ok(SslMode::VerifyFull));
+        for strict in ["verify-full", "verify-ca", "disable"] {
+            assert!(mode(Some(strict), "true").is_err(), "{strict}");
+        }
+        assert!(mode(Some("none"), "false").is_err());
+    }
+
+    #[test]
+    fn a_root_certificate_is_a_file_and_wants_a_mode_that_verifies() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let certificate = |path: &str, mode: Option<&str>| {
+            postgres(|typed| {
+                typed.sslrootcert = Some(path.into());
+                typed.sslmode = mode.map(str::to_owned);
+            })
+        };
+        let path = file.path().to_str().unwrap();
+        let (connection, _) = certificate(path, Some("verify-ca")).unwrap();
+        assert_eq!(connection.ssl_root_cert.as_deref(), Some(path));
+        assert!(certificate(path, None).is_ok());
+        assert!(certificate(path, Some("require")).is_err());
+        assert!(certificate("/none.pem", None).is_err());
+    }
+}

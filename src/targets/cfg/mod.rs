@@ -1,0 +1,76 @@
+//! The `.cfg` form of a target list: one target per line, `server:default,database;…#tag`.
+//!
+//! Lines that the reference program reads as meant are read alike. Names may be quoted, servers may have ports and
+//! be IPv6 addresses or folders; what the reference program drops without a word is a fault here.
+
+mod line;
+mod name;
+mod server;
+mod write;
+
+pub use write::{format_cfg, format_line};
+
+pub(super) use line::{Problem, read_databases};
+pub(super) use server::{ServerFault, split_server};
+
+use crate::protocol::Target;
+
+use super::{Fault, Faults, Listed};
+
+/// Reads the text of a `.cfg` file: every target in the order of the file, or every fault.
+pub fn parse_cfg(text: &str) -> Result<Vec<Listed>, Faults> {
+    parse_lines(text, "the target list", |line| {
+        let (server, rest) =
+            split_server(line).map_err(|fault| vec![Problem::new(line, fault.to_string())])?;
+        read_databases(server, rest)
+    })
+}
+
+/// Reads each line that is neither blank nor a comment by way of `read`.
+pub(super) fn parse_lines(
+    text: &str,
+    list: &str,
+    mut read: impl FnMut(&str) -> Result<Target, Vec<Problem>>,
+) -> Result<Vec<Listed>, Faults> {
+    let mut targets = Vec::new();
+    let mut faults = Vec::new();
+    for (line, number) in lines(text).zip(1_u32..) {
+        let line = line.trim();
+        if line.is_empty() || is_comment(line) {
+            continue;
+        }
+        match read(line) {
+            Ok(target) => targets.push(Listed {
+                target,
+                line: number,
+            }),
+            Err(problems) => faults.extend(problems.into_iter().map(|problem| {
+                let nothing = problem.text.is_empty();
+                let text = if nothing { line } else { &problem.text };
+                Fault::at(number, text, problem.message)
+            })),
+        }
+    }
+    if faults.is_empty() {
+        return Ok(targets);
+    }
+    Err(Faults {
+        list: list.to_owned(),
+        faults,
+    })
+}
+
+/// The lines of a text with any mixture of line ends, without a byte order mark.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.strip_prefix('\u{feff}')
+        .unwrap_or(text)
+        .split('\n')
+        .flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
+}
+
+fn is_comment(line: &str) -> bool {
+    line.starts_with('#') || line.starts_with("--")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! Reads target lists from files, by their extension.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{Faults, TargetList, parse_cfg};
+
+/// Extensions of lists that the reference program reads and this version does not.
+const NOT_YET: [&str; 3] = ["multidb", "multidbq", "sql"];
+
+/// Why a target list cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such file.
+    #[error("target list {path} does not exist")]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is there but cannot be read.
+    #[error("cannot read target list {path}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The bytes are no UTF-8.
+    #[error("target list {path} is not UTF-8 from line {line} on; save it as UTF-8")]
+    NotUtf8 {
+        /// The file.
+        path: PathBuf,
+        /// The line with the first wrong byte.
+        line: usize,
+    },
+    /// The extension says what the file is, but nothing here reads that.
+    #[error("target list {path} is not read by this version yet; accepted is a .cfg file")]
+    NotYet {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The extension says nothing.
+    #[error(
+        "target list {path} has no known extension; accepted are .cfg, .multiDb, .multiDbQ and .sql, in any case"
+    )]
+    Extension {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The content is at fault.
+    #[error(transparent)]
+    Faults(#[from] Faults),
+}
+
+/// Reads the target list in the file `path`.
+pub fn load(path: &Path) -> Result<TargetList, Error> {
+    let extension = path.extension().unwrap_or_default().to_string_lossy();
+    let extension = extension.to_lowercase();
+    if NOT_YET.contains(&extension.as_str()) {
+        return Err(Error::NotYet { path: path.into() });
+    }
+    if extension != "cfg" {
+        return Err(Error::Extension { path: path.into() });
+    }
+    let text = read_text(path)?;
+    let name = path.display().to_string();
+    match parse_cfg(&text) {
+        Ok(targets) => Ok(TargetList { name, targets }),
+        Err(faults) => Err(faults.of(&name).into()),
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, Error> {
+    let bytes = std::fs::read(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => Error::Missing { path: path.into() },
+        _ => Error::Unreadable {
+            path: path.into(),
+            source,
+        },
+    })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let line_feeds = error
+            .as_bytes()
+            .iter()
+            .take(good)
+            .filter(|byte| **byte == b'\n');
+        Error::NotUtf8 {
+            path: path.into(),
+            line: line_feeds.count() + 1,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load_bytes(name: &str, bytes: &[u8]) -> Result<TargetList, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let whole = path.display().to_string();
+        load(&path).map_err(|error| error.to_string().replace(&whole, name))
+    }
+
+    #[test]
+    fn a_cfg_file_is_read_whatever_the_case_of_its_extension() {
+        let list = load_bytes("list.CFG", b"\xef\xbb\xbfs:a\r\n\r\ns:b").unwrap();
+        assert!(list.name.ends_with("list.CFG"));
+        let lines: Vec<u32> = list.targets.iter().map(|listed| listed.line).collect();
+        assert_eq!(lines, [1, 3]);
+    }
+
+    #[test]
+    fn files_that_cannot_be_read_are_named() {
+        for (name, bytes, message) in [
+            (
+                "a.cfg",
+                &b"a\n"[..],
+                "1 fault in a.cfg\n  line 1: `a`: no `:`",
+            ),
+            (
+                "b.cfg",
+                b"s:a\ns:\xff",
+                "target list b.cfg is not UTF-8 from line 2 on",
+            ),
+            (
+                "c.cfg",
+                b"\xff\xfes\0:\0a\0",
+                "target list c.cfg is not UTF-8 from line 1 on",
+            ),
+            (
+                "d.multiDb",
+                b"",
+                "target list d.multiDb is not read by this version yet",
+            ),
+            (
+                "e.MULTIDBQ",
+                b"",
+                "target list e.MULTIDBQ is not read by this version yet",
+            ),
+            (
+                "f.sql",
+                b"",
+                "target list f.sql is not read by this version yet",
+            ),
+            (
+                "g.txt",
+                b"s:a",
+                "target list g.txt has no known extension; accepted are .cfg, ",
+            ),
+            ("cfg", b"s:a", "target list cfg has no known extension"),
+        ] {
+            let error = load_bytes(name, bytes).unwrap_err();
+            assert!(error.starts_with(message), "{error}");
+        }
+        let missing = load(Path::new("/no/such/list.cfg")).unwrap_err();
+        assert!(matches!(missing, Error::Missing { .. }));
+        let folder = tempfile::Builder::new().suffix(".cfg").tempdir().unwrap();
+        assert!(matches!(load(folder.path()), Err(Error::Unreadable { .. })));
+    }
+}

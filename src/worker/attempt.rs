@@ -1,0 +1,603 @@
+//! One try at one target, from the login to the commit.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{
+    Worker,
+    database_log::DatabaseLog,
+    elsewhere,
+    prepare::{PreparedBatch, PreparedScript},
+    resolve::{self, Fate},
+};
+use crate::{
+    engine::{Error, Mode, Session, audit, connect_with_retry, ledger, schema},
+    protocol::{ErrorReport, Platform, State, Target, TargetKey},
+};
+
+/// How long logins are repeated.
+const CONNECT_BUDGET: Duration = Duration::from_secs(30);
+
+/// What became of a target.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) state: Option<State>,
+    pub(super) is_final: bool,
+    pub(super) errors: Vec<ErrorReport>,
+    pub(super) warnings: Vec<String>,
+    pub(super) committed: Vec<String>,
+    pub(super) missing: Vec<String>,
+}
+
+/// Why an attempt ended before its time.
+#[derive(Debug)]
+pub(super) struct Halt {
+    pub(super) state: State,
+    pub(super) is_final: bool,
+    pub(super) error: Option<ErrorReport>,
+    pub(super) retry: Retry,
+}
+
+/// Whether the whole target may be built again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Retry {
+    /// It would end the same way, or could do harm.
+    No,
+    /// A batch took too long; the user says how often that is repeated.
+    Timeout,
+    /// The reason passes by itself.
+    Transient,
+}
+
+impl Halt {
+    /// The end of an attempt in which nothing was committed.
+    pub(super) fn rolled_back(error: &Error, report: ErrorReport) -> Self {
+        let (state, is_final) = match error {
+            Error::Busy { .. } => (State::Busy, true),
+            Error::Stopped => (State::RolledBack, false),
+            _ => (State::RolledBack, true),
+        };
+        let retry = match error {
+            Error::Timeout { .. } => Retry::Timeout,
+            // Logins have been repeated already.
+            Error::Connect { .. } => Retry::No,
+            error if error.is_transient() => Retry::Transient,
+            _ => Retry::No,
+        };
+        Self {
+            state,
+            is_final,
+            error: Some(report),
+            retry,
+        }
+    }
+}
+
+/// One database of the target.
+pub(super) struct Database {
+    pub(super) name: String,
+    pub(super) session: Box<dyn Session>,
+    /// What this run has done with it before.
+    pub(super) row: Option<ledger::Row>,
+    /// Whether scripts run in it; not when an earlier attempt of this run committed it.
+    pub(super) runs: bool,
+    pub(super) done: Vec<Done>,
+    pub(super) once: HashMap<Uuid, Option<String>>,
+}
+
+/// A script that ran.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(super) struct Done {
+    pub(super) id: Uuid,
+    pub(super) sequence: i64,
+    pub(super) started: Timestamp,
+    pub(super) finished: Timestamp,
+}
+
+/// A try at a target.
+pub(super) struct Attempt<'a> {
+    pub(super) worker: &'a Worker,
+    pub(super) target: &'a Target,
+    pub(super) key: &'a TargetKey,
+    pub(super) stop: &'a CancellationToken,
+    pub(super) log: &'a mut DatabaseLog,
+    pub(super) databases: Vec<Database>,
+    pub(super) warnings: Vec<String>,
+    pub(super) started: Timestamp,
+    pub(super) sequence: i64,
+    /// Whether the ledgers of all databases have been read, so that it is known what this run has done before.
+    pub(super) ledger_read: bool,
+}
+
+impl<'a> Attempt<'a> {
+    pub(super) fn new(
+        worker: &'a Worker,
+        target: &'a Target,
+        key: &'a TargetKey,
+        stop: &'a CancellationToken,
+        log: &'a mut DatabaseLog,
+    ) -> Self {
+        Self {
+            worker,
+            target,
+            key,
+            stop,
+            log,
+            databases: Vec::new(),
+            warnings: Vec::new(),
+            started: Timestamp::now(),
+            sequence: 0,
+            ledger_read: false,
+        }
+    }
+
+    /// Builds the target.
+    pub(super) async fn run(&mut self) -> Result<Outcome, Halt> {
+        self.open_all().await?;
+        if let Some(outcome) = self.decide().await? {
+            return Ok(outcome);
+        }
+        self.read_run_once().await?;
+        self.mark_started().await?;
+        let prepared = Arc::clone(&self.worker.prepared);
+        for script in &prepared.scripts {
+            self.run_script(script).await?;
+        }
+        match self.mode() {
+            Mode::Transactional => self.finish_transaction().await,
+            Mode::Autocommit => self.finish_autocommit().await,
+        }
+    }
+
+    pub(super) fn mode(&self) -> Mode {
+        if self.worker.job.build.transactional {
+            Mode::Transactional
+        } else {
+            Mode::Autocommit
+        }
+    }
+
+    pub(super) fn trial(&self) -> bool {
+        self.worker.job.build.trial
+    }
+
+    /// An error that belongs to a database but to no script.
+    pub(super) fn halt(database: &str, error: &Error) -> Halt {
+        Halt::rolled_back(error, report(database, error))
+    }
+
+    /// Logs in to all databases and locks them, in the order of their names, so that two builds that share some cannot
+    /// wait for each other.
+    async fn open_all(&mut self) -> Result<(), Halt> {
+        let mut names: Vec<String> = self
+            .target
+            .databases()
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+        names.sort();
+        for name in names {
+            let session = self
+                .open(&name)
+                .await
+                .map_err(|error| Self::halt(&name, &error))?;
+            let (row, done, once) = (None, Vec::new(), HashMap::new());
+            self.databases.push(Database {
+                name,
+                session,
+                row,
+                runs: true,
+                done,
+                once,
+            });
+        }
+        Ok(())
+    }
+
+    async fn open(&mut self, name: &str) -> Result<Box<dyn Session>, Error> {
+        let engine = &*self.worker.engine;
+        let server = &self.target.server;
+        let mut session =
+            connect_with_retry(engine, server, name, CONNECT_BUDGET, self.stop).await?;
+        session
+            .lock(self.mode(), self.worker.job.build.lock_wait, self.stop)
+            .await?;
+        prepare_tables(&mut *session, engine.platform(), self.trial()).await?;
+        Ok(session)
+    }
+
+    /// Run-once scripts ask the audit table, before anything runs, whether they have run before.
+    async fn read_run_once(&mut self) -> Result<(), Halt> {
+        let prepared = Arc::clone(&self.worker.prepared);
+        for index in 0..self.databases.len() {
+            let name = self.databases[index].name.clone();
+            let ids: Vec<Uuid> = prepared
+                .scripts
+                .iter()
+                .filter(|script| {
+                    script.run_once && self.database_of(script).as_deref() == Some(name.as_str())
+                })
+                .map(|script| script.id)
+                .collect();
+            if ids.is_empty() {
+                continue;
+            }
+            let found = match elsewhere::database(self.worker, &name) {
+                None => audit::already_run(&mut *self.databases[index].session, &ids, None).await,
+                Some(other) => {
+                    elsewhere::already_run(self.worker, &self.target.server, other, &name, &ids)
+                        .await
+                }
+            };
+            self.databases[index].once = found.map_err(|error| Self::halt(&name, &error))?;
+        }
+        Ok(())
+    }
+
+    /// The real database of a script. Every script has one: that is checked before a run begins.
+    pub(super) fn database_of(&self, script: &PreparedScript) -> Option<String> {
+        if script.in_first_database {
+            return self
+                .target
+                .databases()
+                .first()
+                .map(|name| (*name).to_owned());
+        }
+        self.target
+            .database_for(&script.database)
+            .ok()
+            .map(str::to_owned)
+    }
+
+    /// Without a transaction, a row says that this run has touched the database before it does.
+    async fn mark_started(&mut self) -> Result<(), Halt> {
+        if self.mode() == Mode::Transactional {
+            return Ok(());
+        }
+        for index in 0..self.databases.len() {
+            if self.databases[index].runs {
+                self.write_row(index, ledger::Progress::Started, None)
+                    .await
+                    .map_err(|error| Self::halt(&self.databases[index].name, &error))?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn write_row(
+        &mut self,
+        index: usize,
+        state: ledger::Progress,
+        detail: Option<String>,
+    ) -> Result<(), Error> {
+        let elsewhere = elsewhere::database(self.worker, &self.databases[index].name).is_some();
+        let started = self.started;
+        let database = &mut self.databases[index];
+        let begins = state == ledger::Progress::Started;
+        let attempt = match &database.row {
+            Some(row) if begins || row.state != ledger::Progress::Started => row.attempt + 1,
+            Some(row) => row.attempt,
+            None => 1,
+        };
+        let row = ledger::Row {
+            run_id: self.worker.job.run_id,
+            key: self.key.clone(),
+            database: database.name.clone(),
+            attempt,
+            package_sha256: self.worker.job.package.sha256.clone(),
+            worker: self.worker.name.clone(),
+            state,
+            started,
+            finished: (!begins).then(Timestamp::now),
+            audit_pending: elsewhere
+                && state == ledger::Progress::Committed
+                && !database.done.is_empty(),
+            detail,
+        };
+        ledger::write(&mut *database.session, &row, database.row.is_some()).await?;
+        database.row = Some(row);
+        Ok(())
+    }
+
+    /// Everything is written; now it becomes true in one database after the other.
+    async fn finish_transaction(&mut self) -> Result<Outcome, Halt> {
+        for index in 0..self.databases.len() {
+            if self.databases[index].runs {
+                self.record(index)
+                    .await
+                    .map_err(|error| Self::halt(&self.databases[index].name, &error))?;
+            }
+        }
+        if self.stop.is_cancelled() {
+            return Err(Halt {
+                state: State::RolledBack,
+                is_final: false,
+                error: None,
+                retry: Retry::No,
+            });
+        }
+        if self.trial() {
+            self.roll_back_all().await;
+            return Ok(self.outcome(State::TrialRolledBack));
+        }
+        self.commit_all().await?;
+        self.write_elsewhere().await;
+        Ok(self.outcome(State::Committed))
+    }
+
+    /// Audit rows and the ledger row of one database.
+    async fn record(&mut self, index: usize) -> Result<(), Error> {
+        let keep =
+            Duration::from_secs(u64::from(self.worker.job.build.ledger_keep_days) * 24 * 3600);
+        let name = self.databases[index].name.clone();
+        let mut detail = None;
+        if elsewhere::database(self.worker, &name).is_some() {
+            detail = elsewhere::detail(&self.databases[index].done);
+        } else {
+            let rows = audit_rows(self.worker, &self.databases[index].done);
+            let session = &mut *self.databases[index].session;
+            audit::insert(session, &self.worker.audit, &name, &rows).await?;
+        }
+        ledger::prune(&mut *self.databases[index].session, keep).await?;
+        self.write_row(index, ledger::Progress::Committed, detail)
+            .await
+    }
+
+    async fn commit_all(&mut self) -> Result<(), Halt> {
+        let mut committed = 0;
+        for index in 0..self.databases.len() {
+            let name = self.databases[index].name.clone();
+            let Err(error) = self.databases[index].session.commit().await else {
+                committed += usize::from(self.databases[index].runs);
+                continue;
+            };
+            self.log.line(&format!("commit in {name}: {error}"));
+            let fate = if error.is_answer() {
+                Fate::NotCommitted
+            } else {
+                resolve::fate(self.worker, self.target, self.key, &name).await
+            };
+            match fate {
+                Fate::Committed => committed += usize::from(self.databases[index].runs),
+                Fate::NotCommitted
+                    if committed == 0 && self.databases.iter().all(|database| database.runs) =>
+                {
+                    return Err(Self::halt(&name, &error));
+                }
+                Fate::NotCommitted => return Err(self.partly(index, &error)),
+                Fate::Unreachable => {
+                    let error = Some(report(&name, &error));
+                    return Err(Halt {
+                        state: State::Unknown,
+                        is_final: false,
+                        error,
+                        retry: Retry::No,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The databases before `index` are committed, and so are those that an earlier attempt committed.
+    fn partly(&mut self, index: usize, error: &Error) -> Halt {
+        for (place, database) in self.databases.iter_mut().enumerate() {
+            if place >= index && database.runs {
+                database.row = None;
+            }
+        }
+        let error = Some(report(&self.databases[index].name, error));
+        Halt {
+            state: State::PartlyCommitted,
+            is_final: true,
+            error,
+            retry: Retry::No,
+        }
+    }
+
+    async fn finish_autocommit(&mut self) -> Result<Outcome, Halt> {
+        for index in 0..self.databases.len() {
+            if !self.databases[index].runs {
+                continue;
+            }
+            let result = async {
+                self.databases[index].session.commit().await?;
+                self.record(index).await
+            };
+            if let Err(error) = result.await {
+                return Err(Halt {
+                    state: State::Failed,
+                    is_final: true,
+                    error: Some(report(&self.databases[index].name, &error)),
+                    retry: Retry::No,
+                });
+            }
+        }
+        self.write_elsewhere().await;
+        Ok(self.outcome(State::Committed))
+    }
+
+    /// Audit rows for another database follow the commit; a failure is a warning, and the ledger remembers.
+    async fn write_elsewhere(&mut self) {
+        for index in 0..self.databases.len() {
+            if !self.databases[index]
+                .row
+                .as_ref()
+                .is_some_and(|row| row.audit_pending)
+            {
+                continue;
+            }
+            if let Err(error) = elsewhere::write(self, index).await {
+                self.warnings.push(format!(
+                    "committed, but the audit rows of {} are not written yet: {error}",
+                    self.databases[index].name
+                ));
+            }
+        }
+    }
+
+    /// Rolls back what is open. Whoever cannot be reached rolls back by itself: no COMMIT was sent.
+    pub(super) async fn roll_back_all(&mut self) {
+        for database in &mut self.databases {
+            if let Err(error) = database.session.rollback().await {
+                self.log
+                    .line(&format!("rollback in {}: {error}", database.name));
+            }
+        }
+    }
+
+    /// After an error: rolls back, and leaves a row where a part may have been applied.
+    pub(super) async fn abandon(&mut self, halt: &Halt) {
+        if halt.state == State::Unknown {
+            return;
+        }
+        self.roll_back_all().await;
+        if halt.state != State::Failed || self.trial() {
+            return;
+        }
+        let why = halt
+            .error
+            .as_ref()
+            .map(|error| error.message.chars().take(500).collect::<String>());
+        let failed = halt.error.as_ref().and_then(|error| error.database.clone());
+        for index in 0..self.databases.len() {
+            let touched = match self.mode() {
+                Mode::Autocommit => self.databases[index].runs,
+                Mode::Transactional => {
+                    failed.as_deref() == Some(self.databases[index].name.as_str())
+                }
+            };
+            if touched && let Err(error) = self.write_failed(index, why.clone()).await {
+                self.warnings.push(format!(
+                    "the ledger of {} has no row: {error}",
+                    self.databases[index].name
+                ));
+            }
+        }
+    }
+
+    async fn write_failed(&mut self, index: usize, why: Option<String>) -> Result<(), Error> {
+        if self.mode() == Mode::Autocommit {
+            return self.write_row(index, ledger::Progress::Failed, why).await;
+        }
+        // The lock went with the transaction; the row is a transaction of its own.
+        let never = CancellationToken::new();
+        let (wait, name) = (
+            self.worker.job.build.lock_wait,
+            self.databases[index].name.clone(),
+        );
+        let session = &mut *self.databases[index].session;
+        session.lock(Mode::Transactional, wait, &never).await?;
+        session.begin().await?;
+        let row = ledger::read(session, self.worker.job.run_id, self.key, &name).await?;
+        self.databases[index].row = row;
+        self.write_row(index, ledger::Progress::Failed, why).await?;
+        self.databases[index].session.commit().await
+    }
+
+    pub(super) fn outcome(&mut self, state: State) -> Outcome {
+        Outcome {
+            state: Some(state),
+            is_final: true,
+            warnings: std::mem::take(&mut self.warnings),
+            ..Outcome::default()
+        }
+    }
+
+    /// Names of databases with and without a committed row.
+    pub(super) fn split(&self) -> (Vec<String>, Vec<String>) {
+        let is_committed = |database: &&Database| {
+            database
+                .row
+                .as_ref()
+                .is_some_and(|row| row.state == ledger::Progress::Committed)
+        };
+        let (committed, missing): (Vec<&Database>, Vec<&Database>) =
+            self.databases.iter().partition(is_committed);
+        let names = |list: Vec<&Database>| {
+            list.into_iter()
+                .map(|database| database.name.clone())
+                .collect()
+        };
+        (names(committed), names(missing))
+    }
+
+    /// The report of an error in a batch.
+    pub(super) fn batch_report(
+        &self,
+        script: &PreparedScript,
+        batch: &PreparedBatch,
+        database: &str,
+        error: &Error,
+    ) -> ErrorReport {
+        let offset = match error {
+            Error::Sql(error) => error.offset,
+            _ => None,
+        };
+        let place = self.worker.prepared.report(script, batch, offset);
+        ErrorReport {
+            script: place.script,
+            line: place.line,
+            column: place.column,
+            statement: place.statement,
+            ..report(database, error)
+        }
+    }
+}
+
+/// Makes the tables that are missing: before the build's transaction, or within it when a trial shall leave nothing.
+pub(super) async fn prepare_tables(
+    session: &mut dyn Session,
+    platform: Platform,
+    trial: bool,
+) -> Result<(), Error> {
+    let changes = schema::Changes::needed(session, platform).await?;
+    if trial {
+        session.begin().await?;
+        return changes.apply(session, platform).await;
+    }
+    if !changes.is_empty() {
+        changes.apply(session, platform).await?;
+    }
+    session.begin().await
+}
+
+/// The audit rows of scripts that ran.
+pub(super) fn audit_rows<'a>(worker: &'a Worker, done: &[Done]) -> Vec<audit::Row<'a>> {
+    let find = |done: &Done| {
+        let script = worker
+            .prepared
+            .scripts
+            .iter()
+            .find(|script| script.id == done.id)?;
+        Some(audit::Row {
+            file: &script.file,
+            id: script.id,
+            hash: &script.hash,
+            text: script.audit_text(),
+            tag: &script.tag,
+            sequence: done.sequence,
+            started: done.started,
+            finished: done.finished,
+        })
+    };
+    done.iter().filter_map(find).collect()
+}
+
+/// An error of a database, without a script.
+pub(super) fn report(database: &str, error: &Error) -> ErrorReport {
+    let severity = match error {
+        Error::Sql(error) => error.severity.clone(),
+        _ => None,
+    };
+    ErrorReport {
+        database: Some(database.to_owned()),
+        code: error.code().map(str::to_owned),
+        severity,
+        message: error.to_string(),
+        ..ErrorReport::default()
+    }
+}

@@ -1,0 +1,129 @@
+//! A target from the queue to its result line, with the repetitions that may help.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Worker,
+    attempt::{Attempt, Halt, Outcome, Retry},
+};
+use crate::{
+    engine::Backoff,
+    protocol::{EventKind, ResultLine, State, Target, TargetKey},
+};
+
+/// Repetitions after dead-locks, serialization failures and lost connections.
+const TRANSIENT_RETRIES: u32 = 3;
+
+/// Builds a target and says what became of it. A `fresh` target has certainly not been touched by this run before.
+pub(super) async fn build(
+    worker: Arc<Worker>,
+    target: Target,
+    key: TargetKey,
+    fresh: bool,
+    stop: CancellationToken,
+) -> ResultLine {
+    worker.event(
+        &key,
+        EventKind::Started {
+            name: target.to_string(),
+        },
+    );
+    let mut line = ResultLine::new(
+        worker.job.run_id,
+        key.clone(),
+        target.clone(),
+        &worker.name,
+        State::Unknown,
+    );
+    let mut log = worker.open_log(&target);
+    let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(10));
+    let mut budget = Budget::new(&worker);
+    let outcome = loop {
+        let mut attempt = Attempt::new(&worker, &target, &key, &stop, &mut log);
+        let halt = match attempt.run().await {
+            Ok(outcome) => break outcome,
+            Err(halt) => halt,
+        };
+        attempt.abandon(&halt).await;
+        let ended = give_up(&mut attempt, halt, fresh);
+        // The connections go before the pause, and the locks with them.
+        drop(attempt);
+        let (outcome, retry) = ended;
+        if stop.is_cancelled() || !budget.allows(retry) {
+            break outcome;
+        }
+        line.retries += 1;
+        log.line(&format!("-- tried again: {}", first_message(&outcome)));
+        if !backoff.wait(&stop).await {
+            break outcome;
+        }
+    };
+    fill(&mut line, outcome);
+    log.line(&format!("-- {}", line.state));
+    line
+}
+
+/// How often a target may still be built again, by the reason.
+struct Budget {
+    timeouts: u32,
+    transients: u32,
+}
+
+impl Budget {
+    fn new(worker: &Worker) -> Self {
+        if !worker.job.build.transactional {
+            return Self {
+                timeouts: 0,
+                transients: 0,
+            };
+        }
+        Self {
+            timeouts: worker.job.build.timeout_retry_count,
+            transients: TRANSIENT_RETRIES,
+        }
+    }
+
+    fn allows(&mut self, retry: Retry) -> bool {
+        let left = match retry {
+            Retry::No => return false,
+            Retry::Timeout => &mut self.timeouts,
+            Retry::Transient => &mut self.transients,
+        };
+        let allowed = *left > 0;
+        *left = left.saturating_sub(1);
+        allowed
+    }
+}
+
+fn give_up(attempt: &mut Attempt<'_>, halt: Halt, fresh: bool) -> (Outcome, Retry) {
+    let mut outcome = attempt.outcome(halt.state);
+    outcome.is_final = halt.is_final;
+    if !fresh && !attempt.ledger_read {
+        // An earlier attempt of this run may have committed; without a look into the ledger nothing is known.
+        outcome.state = Some(State::Unknown);
+        outcome.is_final = false;
+    }
+    outcome.errors.extend(halt.error);
+    if halt.state == State::PartlyCommitted {
+        (outcome.committed, outcome.missing) = attempt.split();
+    }
+    (outcome, halt.retry)
+}
+
+fn first_message(outcome: &Outcome) -> &str {
+    outcome.errors.first().map_or("", |error| &error.message)
+}
+
+/// Puts the outcome into the line.
+pub(super) fn fill(line: &mut ResultLine, outcome: Outcome) {
+    line.state = outcome.state.unwrap_or(State::Unknown);
+    line.is_final = outcome.is_final;
+    line.errors = outcome.errors;
+    line.warnings = outcome.warnings;
+    line.committed = outcome.committed;
+    line.missing = outcome.missing;
+    line.finished = Timestamp::now();
+}

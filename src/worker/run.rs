@@ -1,0 +1,195 @@
+//! The worker's loop.
+
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
+
+use tokio::task::{Id, JoinError, JoinSet};
+
+use super::{Results, Shutdown, attempts, database_log::DatabaseLog, prepare::Prepared, resolve};
+use crate::{
+    engine::{Engine, audit},
+    events::Events,
+    protocol::{ErrorReport, Event, EventKind, JobSpec, ResultLine, State, Target, TargetKey},
+    queue::{self, Delivery, Queue},
+};
+
+/// Everything a build needs beside its target.
+#[derive(Debug)]
+pub struct Worker {
+    /// The run.
+    pub job: JobSpec,
+    /// The package.
+    pub prepared: Arc<Prepared>,
+    /// The databases.
+    pub engine: Arc<dyn Engine>,
+    /// Who this is.
+    pub name: String,
+    /// Whether no process has worked for this run before, so that no database can know it yet.
+    pub new_run: bool,
+    /// What is the same in all audit rows.
+    pub audit: audit::Run,
+    /// Where progress is told.
+    pub events: Arc<dyn Events>,
+    /// Where results are kept; nowhere when none.
+    pub results: Option<Results>,
+    /// The folder of the databases' logs; no logs when none.
+    pub logs: Option<PathBuf>,
+}
+
+impl Worker {
+    pub(super) fn event(&self, key: &TargetKey, kind: EventKind) {
+        let at = jiff::Timestamp::now();
+        self.events.publish(Event {
+            run_id: self.job.run_id,
+            key: key.clone(),
+            at,
+            kind,
+        });
+    }
+
+    pub(super) fn open_log(&self, target: &Target) -> DatabaseLog {
+        let mut log = DatabaseLog::open(self.logs.as_deref(), target);
+        log.line(&format!(
+            "-- sbm {}, run {}, target {target}, package {} {}",
+            env!("CARGO_PKG_VERSION"),
+            self.job.run_id,
+            self.job.package.name,
+            self.job.package.build_hash
+        ));
+        log
+    }
+}
+
+/// Builds targets until the queue has none left, or until it is told to drain and those that run have ended.
+pub async fn run(
+    worker: Arc<Worker>,
+    queue: &dyn Queue,
+    shutdown: &Shutdown,
+) -> Result<(), queue::Error> {
+    let mut builds = Builds {
+        worker,
+        shutdown,
+        running: JoinSet::new(),
+        deliveries: HashMap::new(),
+    };
+    let mut accepting = true;
+    while accepting || !builds.running.is_empty() {
+        tokio::select! {
+            biased;
+            () = shutdown.draining(), if accepting => accepting = false,
+            Some(ended) = builds.running.join_next_with_id(), if !builds.running.is_empty() => {
+                builds.settle(ended, queue).await?;
+            }
+            delivery = queue.receive(), if accepting => match delivery? {
+                Some(delivery) => builds.start(delivery),
+                None => accepting = false,
+            }
+        }
+    }
+    Ok(())
+}
+
+struct Builds<'a> {
+    worker: Arc<Worker>,
+    shutdown: &'a Shutdown,
+    running: JoinSet<ResultLine>,
+    deliveries: HashMap<Id, Running>,
+}
+
+/// What a task works on.
+struct Running {
+    delivery: Delivery,
+    /// Whether it only looks into what a build that broke down has left.
+    looks: bool,
+}
+
+/// A target that was delivered this often without a final line stays as its last line says.
+const MAX_DELIVERIES: u32 = 5;
+
+impl Builds<'_> {
+    fn start(&mut self, delivery: Delivery) {
+        let target = delivery.target.clone();
+        let key = target.key(self.worker.job.platform);
+        let stop = self.shutdown.stop_token().clone();
+        let fresh = self.worker.new_run && delivery.count == 1;
+        let build = attempts::build(Arc::clone(&self.worker), target, key, fresh, stop);
+        let task = self.running.spawn(build);
+        self.deliveries.insert(
+            task.id(),
+            Running {
+                delivery,
+                looks: false,
+            },
+        );
+    }
+
+    /// A build has ended: its line is written first, then its message is settled.
+    async fn settle(
+        &mut self,
+        ended: Result<(Id, ResultLine), JoinError>,
+        queue: &dyn Queue,
+    ) -> Result<(), queue::Error> {
+        let (id, line) = match ended {
+            Ok((id, line)) => (id, Some(line)),
+            Err(error) => (error.id(), self.after_panic(&error)),
+        };
+        // A build that broke down is looked into by a task of its own, which takes over the delivery.
+        let Some(line) = line else {
+            return Ok(());
+        };
+        let Some(Running { delivery, .. }) = self.deliveries.remove(&id) else {
+            return Ok(());
+        };
+        if let Some(results) = &self.worker.results
+            && let Err(error) = results.append(&line)
+        {
+            log::error!("cannot keep the result of {}: {error}", line.target);
+        }
+        let is_final = line.is_final;
+        let key = line.key.clone();
+        self.worker.event(
+            &key,
+            EventKind::Finished {
+                line: Box::new(line),
+            },
+        );
+        if is_final || self.shutdown.is_draining() || delivery.count >= MAX_DELIVERIES {
+            queue.complete(&delivery).await
+        } else {
+            queue.abandon(&delivery).await
+        }
+    }
+
+    /// Whatever a driver does, it costs one target: the ledger says what became of it.
+    fn after_panic(&mut self, error: &JoinError) -> Option<ResultLine> {
+        let Running { delivery, looks } = self.deliveries.remove(&error.id())?;
+        let why = format!("the build broke down in this program: {error}");
+        let (worker, target) = (Arc::clone(&self.worker), delivery.target.clone());
+        let key = target.key(worker.job.platform);
+        if looks {
+            let mut line =
+                ResultLine::new(worker.job.run_id, key, target, &worker.name, State::Unknown);
+            line.errors.push(ErrorReport {
+                message: why,
+                ..ErrorReport::default()
+            });
+            self.deliveries
+                .insert(error.id(), Running { delivery, looks });
+            return Some(line);
+        }
+        let task = self.running.spawn(async move {
+            let outcome = resolve::reconcile(&worker, &target, &key, &why).await;
+            let mut line =
+                ResultLine::new(worker.job.run_id, key, target, &worker.name, State::Unknown);
+            attempts::fill(&mut line, outcome);
+            line
+        });
+        self.deliveries.insert(
+            task.id(),
+            Running {
+                delivery,
+                looks: true,
+            },
+        );
+        None
+    }
+}

@@ -1,0 +1,249 @@
+#!/usr/bin/env bash
+# Runs every test, with a private PostgreSQL server that lives only as long as the tests do.
+#
+# Arguments go to `cargo test`: ./test.sh --lib settings
+# The last line says how many tests passed, failed and were skipped. Needs Rust and OpenSSL; a missing PostgreSQL server is
+# installed when this is a Debian-like system and the user is root.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+work=""          # everything this script writes, removed at the end
+server_user=""   # who runs the server; empty for the present user
+job=""           # the process group of the running tests
+
+main() {
+    trap clean_up EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+
+    find_postgres || install_postgres
+    choose_server_user
+    make_work_folder
+    make_certificates
+    start_postgres
+    export SBM_TEST_SKIPPED_FILE="$work/skipped"
+    : >"$SBM_TEST_SKIPPED_FILE"
+    chmod a+rw "$SBM_TEST_SKIPPED_FILE"
+
+    local code=0
+    run_tests "$@" || code=$?
+    show_count "$code"
+}
+
+# --- PostgreSQL ---
+
+# Sets `bin`, the folder of the newest server's programs.
+find_postgres() {
+    bin=""
+    local initdb
+    for initdb in $(printf '%s\n' /usr/lib/postgresql/*/bin/initdb | sort -V); do
+        [[ -x $initdb ]] && bin=$(dirname "$initdb")
+    done
+    if [[ -z $bin ]] && initdb=$(command -v initdb); then
+        bin=$(dirname "$(readlink -f "$initdb")")
+    fi
+    [[ -n $bin ]]
+}
+
+install_postgres() {
+    if [[ $(id -u) -ne 0 ]] || ! command -v apt-get >/dev/null; then
+        fail "the tests need a PostgreSQL server: install the package that has initdb and pg_ctl, on Debian and Ubuntu" \
+            "with: sudo apt-get install postgresql"
+    fi
+    echo "installing PostgreSQL"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get install -y postgresql </dev/null ||
+        { apt-get update </dev/null && apt-get install -y postgresql </dev/null; }
+    find_postgres || fail "initdb is still missing after the installation of postgresql"
+}
+
+# PostgreSQL refuses to run as root.
+choose_server_user() {
+    [[ $(id -u) -eq 0 ]] || return 0
+    if id postgres >/dev/null 2>&1; then
+        server_user=postgres
+    else
+        server_user=sbm-test
+        id "$server_user" >/dev/null 2>&1 || useradd --system --no-create-home --shell /usr/sbin/nologin "$server_user"
+    fi
+}
+
+as_server_user() {
+    if [[ -n $server_user ]]; then
+        (cd / && runuser -u "$server_user" -- "$@")
+    else
+        "$@"
+    fi
+}
+
+# The server's user has to reach the folder, whatever the permissions of TMPDIR are.
+make_work_folder() {
+    local parent
+    for parent in "${TMPDIR:-/tmp}" /tmp /var/tmp; do
+        [[ -d $parent && -w $parent ]] || continue
+        work=$(mktemp -d "$parent/sbm-test.XXXXXX")
+        chmod 755 "$work"
+        if as_server_user test -x "$work"; then
+            break
+        fi
+        rm -rf "$work"
+        work=""
+    done
+    [[ -n $work ]] || fail "no temporary folder that the user ${server_user:-$(id -un)} can enter; set TMPDIR"
+    mkdir "$work/server" "$work/certificates"
+    [[ -z $server_user ]] || chown "$server_user" "$work/server"
+}
+
+# A throw-away authority, and a certificate of it for the names by which tests reach the server.
+make_certificates() {
+    command -v openssl >/dev/null || fail "the tests need the program openssl to make throw-away certificates"
+    local folder=$work/certificates
+    cat >"$folder/openssl.cnf" <<'CONFIGURATION'
+[req]
+distinguished_name = name
+[name]
+[authority]
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign, cRLSign
+subjectKeyIdentifier = hash
+[server]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = serverAuth
+subjectAltName = DNS:localhost, IP:127.0.0.1
+CONFIGURATION
+    local key=(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -config "$folder/openssl.cnf")
+    {
+        openssl req -x509 "${key[@]}" -extensions authority -subj "/CN=sbm test authority" -days 2 \
+            -keyout "$folder/ca.key" -out "$folder/ca.pem"
+        openssl req "${key[@]}" -subj "/CN=localhost" -keyout "$folder/server.key" -out "$folder/server.csr"
+        openssl x509 -req -in "$folder/server.csr" -CA "$folder/ca.pem" -CAkey "$folder/ca.key" -CAcreateserial \
+            -extfile "$folder/openssl.cnf" -extensions server -days 2 -out "$folder/server.pem"
+    } >"$folder/log" 2>&1 || fail "openssl cannot make certificates: $(cat "$folder/log")"
+    chmod 600 "$folder/server.key" "$folder/ca.key"
+    [[ -z $server_user ]] || chown "$server_user" "$folder/server.key"
+    export SBM_TEST_POSTGRES_CA=$folder/ca.pem
+}
+
+start_postgres() {
+    local data=$work/server/data port
+    as_server_user "$bin/initdb" -D "$data" -U postgres -A trust --no-sync -E UTF8 --locale=C >"$work/log" 2>&1 ||
+        fail "initdb failed: $(cat "$work/log")"
+    configure_postgres "$data"
+    # Whether a port is free is known only to those who take it.
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        port=$((20000 + RANDOM % 12000))
+        if as_server_user "$bin/pg_ctl" -D "$data" -l "$work/server/log" -w -o "-p $port" start >"$work/log" 2>&1 </dev/null; then
+            export SBM_TEST_POSTGRES_BIN=$bin
+            export SBM_TEST_POSTGRES_URL=postgresql://postgres@127.0.0.1:$port/postgres
+            make_password_user "$port"
+            echo "PostgreSQL $("$bin/postgres" --version | sed 's/[^0-9]*//') listens on 127.0.0.1:$port"
+            return
+        fi
+        grep -qi 'address already in use' "$work/server/log" || break
+        rm -f "$work/server/log"
+    done
+    fail "PostgreSQL does not start: $(cat "$work/log" "$work/server/log" 2>/dev/null)"
+}
+
+# The data need not survive a power cut. One user has a password; all others are trusted, on this machine alone.
+configure_postgres() {
+    as_server_user tee -a "$1/postgresql.conf" >/dev/null <<CONFIGURATION
+listen_addresses = '127.0.0.1'
+unix_socket_directories = '$work/server'
+max_connections = 400
+max_prepared_transactions = 10
+fsync = off
+full_page_writes = off
+synchronous_commit = off
+password_encryption = 'scram-sha-256'
+ssl = on
+ssl_cert_file = '$work/certificates/server.pem'
+ssl_key_file = '$work/certificates/server.key'
+CONFIGURATION
+    as_server_user tee "$1/pg_hba.conf" >/dev/null <<'CONFIGURATION'
+local  all  postgres                    trust
+host   all  sbm_password  127.0.0.1/32  scram-sha-256
+host   all  all           127.0.0.1/32  trust
+CONFIGURATION
+}
+
+make_password_user() {
+    SBM_TEST_POSTGRES_PASSWORD=$(openssl rand -hex 16)
+    export SBM_TEST_POSTGRES_PASSWORD
+    "$bin/psql" -q -X -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$1" -U postgres -d postgres >/dev/null <<STATEMENTS
+create role sbm_password login createdb password '$SBM_TEST_POSTGRES_PASSWORD';
+STATEMENTS
+}
+
+# --- Tests ---
+
+# In their own process group, so that a signal to this script ends all of them at once, and a Ctrl-C that a test sends itself
+# is not blocked as it would be for other background processes.
+run_tests() {
+    set -m
+    (set -o pipefail; cargo test --workspace --no-fail-fast "$@" 2>&1 </dev/null | tee "$work/output") &
+    job=$!
+    set +m
+    local code=0
+    wait "$job" || code=$?
+    job=""
+    return "$code"
+}
+
+# Prints the count and ends with the tests' result. No test at all is no success.
+show_count() {
+    local code=$1 passed failed ignored skipped
+    passed=$(sum passed)
+    failed=$(sum failed)
+    ignored=$(sum ignored)
+    skipped=$(sort -u "$SBM_TEST_SKIPPED_FILE" | grep -c . || true)
+    sort -u "$SBM_TEST_SKIPPED_FILE"
+    # A test that skips itself has passed in the eyes of the test program.
+    passed=$((passed > skipped ? passed - skipped : 0))
+    if [[ $((passed + failed)) -eq 0 ]]; then
+        echo "no test ran" >&2
+        code=1
+    fi
+    if [[ $failed -gt 0 && $code -eq 0 ]]; then
+        code=1
+    fi
+    echo "$passed passed, $failed failed, $((skipped + ignored)) skipped"
+    exit "$code"
+}
+
+# Adds up one number of all result lines of the test programs.
+sum() {
+    awk -v word="$1" '
+        /^test result: / {
+            for (i = 2; i <= NF; i++) {
+                if ($i == word || $i == word ";") total += $(i - 1)
+            }
+        }
+        END { print total + 0 }' "$work/output"
+}
+
+# --- Ending ---
+
+clean_up() {
+    local code=$?
+    trap '' INT TERM HUP
+    if [[ -n $job ]]; then
+        kill -TERM -- "-$job" 2>/dev/null || true
+        wait "$job" 2>/dev/null || true
+    fi
+    if [[ -n $work ]]; then
+        if [[ -e $work/server/data/postmaster.pid ]]; then
+            as_server_user "$bin/pg_ctl" -D "$work/server/data" -m immediate -w stop >/dev/null 2>&1 || true
+        fi
+        rm -rf "$work"
+    fi
+    exit "$code"
+}
+
+fail() {
+    echo "error: $*" >&2
+    exit 1
+}
+
+main "$@"

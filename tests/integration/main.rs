@@ -1,0 +1,13 @@
+//! Everything that needs the real program or real databases, in one binary.
+//!
+//! Tests that need a server skip themselves when the variable that names it is not set, and say so; `./test.sh` sets them
+//! all.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy lets tests unwrap, but not the functions that they share"
+)]
+
+mod builds;
+mod command_line;
+mod support;
