@@ -116,7 +116,7 @@ impl Prepared {
                 script
                     .batches
                     .iter()
-                    .map(|batch| script.timeout * batch.repeat)
+                    .map(|batch| script.timeout.saturating_mul(batch.repeat))
             })
             .fold(Duration::ZERO, Duration::saturating_add)
     }
