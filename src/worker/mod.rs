@@ -12,6 +12,7 @@ mod elsewhere;
 mod folder;
 pub mod identity;
 pub mod prepare;
+mod readable;
 mod resolve;
 mod results;
 mod run;
