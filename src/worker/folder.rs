@@ -54,7 +54,17 @@ pub enum Error {
     /// The queue failed.
     #[error(transparent)]
     Queue(#[from] queue::Error),
+    /// The work was broken off.
+    #[error(transparent)]
+    Work(#[from] run::Error),
 }
+
+/// The run has accepted the package, and its SHA-256 is checked.
+const ANY_SIZE: Limits = Limits {
+    script_bytes: u64::MAX,
+    package_bytes: u64::MAX,
+    ratio: u64::MAX,
+};
 
 /// The one secret of a worker, as it comes on standard input.
 #[derive(Default, Deserialize)]
@@ -118,7 +128,7 @@ pub async fn serve(folder: &Path, secrets: &mut dyn BufRead) -> Result<(), Error
         path: "signals".into(),
         source,
     })?;
-    let work = run(Arc::new(worker), &queue, &shutdown);
+    let work = run::run(Arc::new(worker), &queue, &shutdown);
     tokio::pin!(work);
     loop {
         tokio::select! {
@@ -130,7 +140,7 @@ pub async fn serve(folder: &Path, secrets: &mut dyn BufRead) -> Result<(), Error
 
 fn package(folder: &Path, job: &JobSpec) -> Result<Package, Error> {
     let path = folder.join("package.sbm");
-    let mut package = Package::open(&path, &Limits::default())?;
+    let mut package = Package::open(&path, &ANY_SIZE)?;
     package.name.clone_from(&job.package.name);
     let found = package.sha256();
     if found == job.package.sha256 {

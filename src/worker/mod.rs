@@ -20,8 +20,8 @@ mod script;
 mod shutdown;
 mod signals;
 
-pub use folder::{Error, serve};
+pub use folder::serve;
 pub use results::Results;
-pub use run::{Worker, run};
+pub use run::{Error, Worker, run};
 pub use shutdown::Shutdown;
 pub use signals::Signals;
