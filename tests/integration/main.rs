@@ -5,6 +5,7 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::string_slice,
     reason = "clippy lets tests unwrap, but not the functions that they share"
 )]
 
