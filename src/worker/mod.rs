@@ -16,6 +16,7 @@ mod run;
 mod script;
 mod shutdown;
 
+pub use database_log::path as log_path;
 pub use results::Results;
 pub use run::{Worker, run};
 pub use shutdown::Shutdown;
