@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{Error, Session, Value, schema::Table};
+use crate::protocol::JobSpec;
 
 pub(super) const POSTGRES_COLUMNS: &[(&str, &str)] = &[
     ("BuildFileName", "varchar(300) NOT NULL"),
@@ -72,6 +73,19 @@ pub struct Run {
     pub requested_by: String,
     /// The description of the build.
     pub description: String,
+}
+
+impl Run {
+    /// What `job` says, built under the account `user`.
+    pub fn of(job: &JobSpec, user: String) -> Self {
+        Self {
+            package: job.package.name.clone(),
+            package_hash: job.package.build_hash.clone(),
+            user,
+            requested_by: job.build.requested_by.clone(),
+            description: job.build.description.clone(),
+        }
+    }
 }
 
 /// One script that ran.

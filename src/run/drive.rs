@@ -4,14 +4,13 @@ use std::{collections::HashSet, io::IsTerminal, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
-use super::signals::Signals;
 use crate::{
     events::Subscription,
     monitor::{FailureBudget, Monitor, Verdict},
     protocol::{Event, EventKind, ResultLine, State, TargetKey},
     queue::{self, Queue},
     report::Reporter,
-    worker::{self, Shutdown, Worker},
+    worker::{self, Shutdown, Signals, Worker},
 };
 
 /// How often progress is shown.

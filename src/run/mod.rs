@@ -3,10 +3,8 @@
 mod brake;
 mod demo;
 mod drive;
-mod identity;
 mod inputs;
 mod record;
-mod signals;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -26,7 +24,7 @@ use crate::{
     queue::{InProcess, Queue},
     report::{self, Command, Report, Reporter, Run},
     settings::RunSettings,
-    worker::{Results, Shutdown, Worker, prepare::Prepared},
+    worker::{Results, Shutdown, Worker, identity, prepare::Prepared},
 };
 
 /// Added to the time-outs of the package for the time to wait for a locked database.
@@ -61,7 +59,7 @@ async fn run(
         job.build.ledger_schema.clone(),
     )
     .map_err(Error::engine)?;
-    let folder = record::begin(&settings.root_logging_path, &job, &plan)?;
+    let folder = record::begin(&settings.root_logging_path, &job, &inputs.package, &plan)?;
     let targets: Vec<(TargetKey, Target)> = plan.into_targets();
 
     for line in &inputs.warnings {
@@ -78,8 +76,13 @@ async fn run(
     let worker = Arc::new(Worker {
         new_run: resumed.is_none(),
         name: identity::worker(),
+<<<<<<< HEAD
         audit: audit_run(&job),
         events: Arc::new(brake),
+=======
+        audit: audit::Run::of(&job, identity::user()),
+        events: Arc::new(publisher),
+>>>>>>> e16d99f5de0ac64c9ccfc261848e40597dff5b04
         results: Some(
             Results::open(&folder.join("results"), &identity::worker())
                 .map_err(|error| Error::file(&folder, error))?,
@@ -178,16 +181,6 @@ fn plan(job: &JobSpec, targets: Vec<Target>) -> Result<Plan, Error> {
         1,
     )
     .map_err(Error::plan)
-}
-
-fn audit_run(job: &JobSpec) -> audit::Run {
-    audit::Run {
-        package: job.package.name.clone(),
-        package_hash: job.package.build_hash.clone(),
-        user: identity::user(),
-        requested_by: job.build.requested_by.clone(),
-        description: job.build.description.clone(),
-    }
 }
 
 /// A reader that went away has seen what it wanted.

@@ -84,11 +84,19 @@ fn read_job(path: &Path) -> Result<JobSpec, Error> {
     Ok(job)
 }
 
-/// Writes job and plan; the folder of the run.
-pub(super) fn begin(root: &Path, job: &JobSpec, plan: &Plan) -> Result<PathBuf, Error> {
+/// Writes package, plan and job: all that a worker needs to go on with the run. Returns the folder of the run.
+pub(super) fn begin(
+    root: &Path,
+    job: &JobSpec,
+    package: &Package,
+    plan: &Plan,
+) -> Result<PathBuf, Error> {
     let folder = folder(root, job.run_id);
     fs::create_dir_all(&folder).map_err(|error| Error::file(&folder, error))?;
     let bytes = serde_json::to_vec_pretty(job).map_err(Error::service)?;
+    package
+        .write_sbm(&folder.join("package.sbm"))
+        .map_err(Error::service)?;
     write(&folder.join("plan.json"), &plan.to_json())?;
     write(&folder.join(JOB), &bytes)?;
     write(&root.join(JOB), &bytes)?;

@@ -21,7 +21,7 @@ pub struct DemoArguments {
     /// Kind of the databases: SQLite, or PostgreSQL on --server [default: SQLite].
     #[arg(long, alias = "databaseplatform", value_name = "PLATFORM")]
     pub platform: Option<String>,
-    /// PostgreSQL server on which the login may make databases, as host[:port].
+    /// PostgreSQL server on which the login may make databases, as host or host:port.
     #[arg(long, short = 's', value_name = "SERVER")]
     pub server: Option<String>,
     /// How to log in to the server.
@@ -86,8 +86,7 @@ fn server(reader: &mut Reader<'_>, given: Option<&str>, platform: Platform) -> O
             );
         }
         (Platform::PostgreSql, None) => {
-            let needed =
-                "needed: a PostgreSQL server on which the login may make databases, as host[:port]";
+            let needed = "needed: a PostgreSQL server on which the login may make databases, as host or host:port";
             reader.fault("--server", None, needed);
         }
         _ => {}

@@ -336,14 +336,21 @@ impl<'a> Attempt<'a> {
         let mut detail = None;
         if elsewhere::database(self.worker, &name).is_some() {
             detail = elsewhere::detail(&self.databases[index].done);
-        } else {
-            let rows = audit_rows(self.worker, &self.databases[index].done);
-            let session = &mut *self.databases[index].session;
-            audit::insert(session, &self.worker.audit, &name, &rows).await?;
+        } else if self.mode() == Mode::Transactional {
+            self.write_audit(index, 0).await?;
         }
         ledger::prune(&mut *self.databases[index].session, keep).await?;
         self.write_row(index, ledger::Progress::Committed, detail)
             .await
+    }
+
+    /// The audit rows of one database, those of its first `from` scripts left out.
+    pub(super) async fn write_audit(&mut self, index: usize, from: usize) -> Result<(), Error> {
+        let database = &mut self.databases[index];
+        let done = database.done.get(from..).unwrap_or_default();
+        let rows = audit_rows(self.worker, done);
+        let session = &mut *database.session;
+        audit::insert(session, &self.worker.audit, &database.name, &rows).await
     }
 
     async fn commit_all(&mut self) -> Result<(), Halt> {
@@ -420,20 +427,24 @@ impl<'a> Attempt<'a> {
         Ok(self.outcome(State::Committed))
     }
 
-    /// Audit rows for another database follow the commit; a failure is a warning, and the ledger remembers.
+    /// Audit rows for another database follow the commit, or the end without a transaction; a failure is a warning, and
+    /// the ledger remembers what is committed.
     async fn write_elsewhere(&mut self) {
         for index in 0..self.databases.len() {
-            if !self.databases[index]
-                .row
-                .as_ref()
-                .is_some_and(|row| row.audit_pending)
-            {
+            if self.databases[index].done.is_empty() {
                 continue;
             }
             if let Err(error) = elsewhere::write(self, index).await {
+                let database = &self.databases[index];
+                let pending = database.row.as_ref().is_some_and(|row| row.audit_pending);
+                let later = if pending {
+                    "; --resume writes them"
+                } else {
+                    ""
+                };
                 self.warnings.push(format!(
-                    "committed, but the audit rows of {} are not written yet: {error}",
-                    self.databases[index].name
+                    "the audit rows of {} are not written: {error}{later}",
+                    database.name
                 ));
             }
         }
@@ -476,6 +487,9 @@ impl<'a> Attempt<'a> {
                     self.databases[index].name
                 ));
             }
+        }
+        if self.mode() == Mode::Autocommit {
+            self.write_elsewhere().await;
         }
     }
 

@@ -45,7 +45,7 @@ pub(super) async fn already_run(
     audit::already_run(&mut *session, ids, Some(name)).await
 }
 
-/// Writes the rows of one database, once, and then tells its ledger.
+/// Writes the rows of one database, once for each attempt at it, and then tells its ledger.
 pub(super) async fn write(attempt: &mut Attempt<'_>, index: usize) -> Result<(), Error> {
     let worker = attempt.worker;
     let name = attempt.databases[index].name.clone();
@@ -57,7 +57,8 @@ pub(super) async fn write(attempt: &mut Attempt<'_>, index: usize) -> Result<(),
     let marker = format!("audit:{name}");
     let known = ledger::read(&mut *session, worker.job.run_id, attempt.key, &marker).await?;
     let database = &mut attempt.databases[index];
-    if known.is_none() {
+    let made = database.row.as_ref().map_or(1, |row| row.attempt);
+    if known.as_ref().is_none_or(|known| known.attempt < made) {
         let rows = audit_rows(worker, &database.done);
         audit::insert(&mut *session, &worker.audit, &name, &rows).await?;
         if let Some(row) = &database.row {
@@ -67,11 +68,11 @@ pub(super) async fn write(attempt: &mut Attempt<'_>, index: usize) -> Result<(),
                 detail: None,
                 ..row.clone()
             };
-            ledger::write(&mut *session, &row, false).await?;
+            ledger::write(&mut *session, &row, known.is_some()).await?;
         }
         session.commit().await?;
     }
-    if let Some(row) = &mut database.row {
+    if let Some(row) = database.row.as_mut().filter(|row| row.audit_pending) {
         (row.audit_pending, row.detail) = (false, None);
         ledger::write(&mut *database.session, row, true).await?;
         database.session.commit().await?;

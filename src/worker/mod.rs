@@ -1,6 +1,6 @@
 //! The worker: takes targets from the queue, builds each in its databases, and writes what became of it.
 //!
-//! [`prepare`] reads the package once for all targets; [`run`] is the loop; each target goes through `attempts` (repetition),
+//! [`prepare`] reads the package once for all targets; [`run()`] is the loop; each target goes through `attempts` (repetition),
 //! `attempt` (one try at the whole target) and `script` (one script). What a database has seen before is decided by
 //! `decide`, and `resolve` finds out what became of a commit whose answer was lost.
 
@@ -9,14 +9,20 @@ mod attempts;
 mod database_log;
 mod decide;
 mod elsewhere;
+mod folder;
+pub mod identity;
 pub mod prepare;
+mod readable;
 mod resolve;
 mod results;
 mod run;
 mod script;
 mod shutdown;
+mod signals;
 
 pub use database_log::path as log_path;
+pub use folder::{Error, serve};
 pub use results::Results;
 pub use run::{Worker, run};
 pub use shutdown::Shutdown;
+pub use signals::Signals;

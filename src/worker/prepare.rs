@@ -4,6 +4,7 @@ use std::{ops::Range, time::Duration};
 
 use uuid::Uuid;
 
+use super::readable;
 use crate::{
     engine::audit,
     package::{Package, Script},
@@ -19,6 +20,9 @@ const AUDIT_PART: usize = 64 * 1024;
 
 /// Faults listed one by one; a package with more is told how many.
 const FAULTS_LISTED: usize = 50;
+
+/// The identity of the script that records `--buildrevision`; its name may be that of a script in the package.
+const REVISION_ID: Uuid = Uuid::from_u128(0x5bd1_e995_70c3_8a4b_9f2e_61d8_04b7_3c11);
 
 /// A package made ready.
 #[derive(Debug)]
@@ -78,8 +82,8 @@ pub struct PreparedBatch {
 pub struct PackageFaults(pub Vec<String>);
 
 impl Prepared {
-    /// Reads every script. All faults are found before anything connects: statements that this kind of build cannot run,
-    /// and values that the audit table cannot hold.
+    /// Reads every script. All faults are found before anything connects: texts that cannot be read, statements that this
+    /// kind of build cannot run, and values that the audit table cannot hold.
     pub fn new(package: &Package, job: &JobSpec) -> Result<Self, PackageFaults> {
         let dialect = Dialect::from(job.platform);
         let tokens = TokenValues {
@@ -92,15 +96,18 @@ impl Prepared {
             dialect,
             tokens,
         };
+        let mut faults = Vec::new();
         for script in &package.scripts {
             let ready = prepared.script(script, &job.build);
+            faults.extend(readable::fault(script, &ready.text, dialect));
             prepared.scripts.push(ready);
         }
         if let Some(revision) = &job.build.build_revision {
             let script = prepared.revision_script(revision, job);
             prepared.scripts.push(script);
         }
-        let faults = prepared.faults(job);
+        faults.extend(prepared.faults(job));
+        let faults = shortened(faults);
         if faults.is_empty() {
             Ok(prepared)
         } else {
@@ -116,7 +123,7 @@ impl Prepared {
                 script
                     .batches
                     .iter()
-                    .map(|batch| script.timeout * batch.repeat)
+                    .map(|batch| script.timeout.saturating_mul(batch.repeat))
             })
             .fold(Duration::ZERO, Duration::saturating_add)
     }
@@ -225,7 +232,8 @@ impl Prepared {
             "INSERT INTO {table} (VersionNumber) VALUES ('{}')",
             revision.replace('\'', "''")
         );
-        let script = Script::new("Versions Insert.sql", text.into_bytes());
+        let mut script = Script::new("Versions Insert.sql", text.into_bytes());
+        script.id = REVISION_ID;
         let mut script = self.script(&script, &job.build);
         script.in_first_database = true;
         script
@@ -246,11 +254,6 @@ impl Prepared {
             faults.extend(too_long(&of("file name"), &script.file, audit::NAME_CHARS));
             faults.extend(too_long(&of("tag"), &script.tag, audit::TAG_CHARS));
             faults.extend(self.hazards(script, job.build.transactional));
-        }
-        let more = faults.len().saturating_sub(FAULTS_LISTED);
-        if more > 0 {
-            faults.truncate(FAULTS_LISTED);
-            faults.push(format!("and {more} more"));
         }
         faults
     }
@@ -289,6 +292,15 @@ fn advice(kind: HazardKind, transactional: bool) -> Option<&'static str> {
         ),
         _ => None,
     }
+}
+
+fn shortened(mut faults: Vec<String>) -> Vec<String> {
+    let more = faults.len().saturating_sub(FAULTS_LISTED);
+    if more > 0 {
+        faults.truncate(FAULTS_LISTED);
+        faults.push(format!("and {more} more"));
+    }
+    faults
 }
 
 fn too_long(what: &str, value: &str, limit: usize) -> Option<String> {

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use super::{
-    attempt::{Attempt, Done, Halt, Retry},
+    attempt::{self, Attempt, Done, Halt, Retry},
+    elsewhere,
     prepare::{PreparedBatch, PreparedScript},
 };
 use crate::{
@@ -57,6 +58,7 @@ impl Attempt<'_> {
         }
         if whole {
             self.note_done(script, index, started);
+            self.record_at_once(index).await?;
         }
         Ok(())
     }
@@ -192,6 +194,20 @@ impl Attempt<'_> {
             finished: Timestamp::now(),
         });
         self.sequence += 1;
+    }
+
+    /// Without a transaction a script is recorded when it has run, so that the audit table knows it however the build ends.
+    async fn record_at_once(&mut self, index: usize) -> Result<(), Halt> {
+        let database = &self.databases[index];
+        if self.mode() == Mode::Transactional
+            || elsewhere::database(self.worker, &database.name).is_some()
+        {
+            return Ok(());
+        }
+        let last = database.done.len().saturating_sub(1);
+        self.write_audit(index, last)
+            .await
+            .map_err(|error| failed(attempt::report(&self.databases[index].name, &error)))
     }
 }
 

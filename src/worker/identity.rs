@@ -1,7 +1,7 @@
 //! Who runs this program, and where.
 
 /// The account under which this process runs.
-pub(super) fn user() -> String {
+pub fn user() -> String {
     ["USER", "LOGNAME", "USERNAME"]
         .into_iter()
         .filter_map(|name| std::env::var(name).ok())
@@ -10,7 +10,7 @@ pub(super) fn user() -> String {
 }
 
 /// The name of the worker in this process: machine and process.
-pub(super) fn worker() -> String {
+pub fn worker() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
         .ok()
         .or_else(|| std::env::var("COMPUTERNAME").ok())
