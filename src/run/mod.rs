@@ -76,13 +76,8 @@ async fn run(
     let worker = Arc::new(Worker {
         new_run: resumed.is_none(),
         name: identity::worker(),
-<<<<<<< HEAD
-        audit: audit_run(&job),
-        events: Arc::new(brake),
-=======
         audit: audit::Run::of(&job, identity::user()),
-        events: Arc::new(publisher),
->>>>>>> e16d99f5de0ac64c9ccfc261848e40597dff5b04
+        events: Arc::new(brake),
         results: Some(
             Results::open(&folder.join("results"), &identity::worker())
                 .map_err(|error| Error::file(&folder, error))?,

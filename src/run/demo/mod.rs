@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 use fleet::Fleet;
 use folder::Folder;
 
-use super::signals::Signals;
 use crate::{
     Error, ExitCode,
     monitor::Totals,
@@ -21,6 +20,7 @@ use crate::{
         TargetArguments, process_environment,
     },
     targets,
+    worker::Signals,
 };
 
 /// The package of the demo: `examples/quickstart`, carried along so that the installed program has it, too.
