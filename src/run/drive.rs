@@ -56,10 +56,11 @@ impl Drive<'_> {
     pub(super) async fn run(mut self) -> Ended {
         let mut early = Early::default();
         let service_failed = self.work(&mut early).await;
-        self.shutdown.drain();
         while let Ok(event) = self.events.try_recv() {
             self.observe(event);
+            self.check_budget(&mut early);
         }
+        self.shutdown.drain();
         self.skip_the_rest().await;
         self.reporter
             .progress(&self.monitor.progress(std::time::Instant::now()));
@@ -119,9 +120,12 @@ impl Drive<'_> {
     }
 
     fn check_budget(&mut self, early: &mut Early) {
-        let Some(budget) = self.budget.filter(|_| !self.shutdown.is_draining()) else {
+        let Some(budget) = self.budget else {
             return;
         };
+        if early.halted.is_some() || early.cancelled.is_some() {
+            return;
+        }
         let progress = self.monitor.progress(std::time::Instant::now());
         if !budget.exceeded(progress.failed, progress.total) {
             return;

@@ -2,7 +2,6 @@
 
 use std::{
     fs, io,
-    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -117,15 +116,6 @@ pub(super) fn end(
     Ok(())
 }
 
-/// Writes a file whole or not at all.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let write = || {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(bytes)?;
-        file.persist(path).map_err(|error| error.error)
-    };
-    write()
-        .map(|_| ())
-        .map_err(|error| Error::file(path, error))
+    report::write_whole(path, bytes).map_err(|error| Error::file(path, error))
 }

@@ -20,6 +20,7 @@ mod script;
 mod shutdown;
 mod signals;
 
+pub use database_log::path as log_path;
 pub use folder::serve;
 pub use results::Results;
 pub use run::{Error, Worker, run};
