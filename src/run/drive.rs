@@ -109,7 +109,7 @@ impl Drive<'_> {
     /// Nobody else works for this run: what is rolled back while it drains stays so.
     fn observe(&mut self, mut event: Event) {
         if let EventKind::Finished { line } = &mut event.kind {
-            if line.state == State::RolledBack && self.shutdown.is_draining() {
+            if line.state != State::Unknown && self.shutdown.is_draining() {
                 line.is_final = true;
             }
             if !line.is_final {
@@ -175,7 +175,13 @@ impl Drive<'_> {
     }
 
     /// Targets that never started are said to be skipped; those that did, and came back, stay unknown.
+    ///
+    /// In a run that goes on, an earlier process may have committed what has not been looked at this time: that is unknown,
+    /// and must not come into a list for a new run.
     async fn skip_the_rest(&mut self) {
+        if !self.worker.new_run {
+            return;
+        }
         let left: Result<_, queue::Error> = self.queue.close().await;
         for target in left.unwrap_or_default() {
             let job = &self.worker.job;

@@ -59,7 +59,7 @@ async fn run(
         job.build.ledger_schema.clone(),
     )
     .map_err(Error::engine)?;
-    let folder = record::begin(&settings.root_logging_path, &job, &inputs.package, &plan)?;
+    let (folder, _lock) = record::begin(&settings.root_logging_path, &job, &inputs.package, &plan)?;
     let targets: Vec<(TargetKey, Target)> = plan.into_targets();
 
     for line in &inputs.warnings {

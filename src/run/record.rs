@@ -15,6 +15,7 @@ use crate::{
     protocol::JobSpec,
     report::{self, Report},
     settings::{Resume, RunSettings},
+    worker::RunLock,
 };
 
 const JOB: &str = "job.json";
@@ -56,6 +57,20 @@ pub(super) fn resumed(settings: &RunSettings, package: &Package) -> Result<Optio
             package.sha256()
         ));
     }
+    let schemas = [&job.build.ledger_schema, &settings.build.ledger_schema];
+    if schemas[0] != schemas[1] {
+        let [began, given] = schemas.map(|schema| schema.as_deref().unwrap_or("none"));
+        faults.push(format!(
+            "--resume: run {} keeps its ledger by --ledgerschema {began}; given is {given}",
+            job.run_id
+        ));
+    }
+    if job.build.transactional != settings.build.transactional {
+        faults.push(format!(
+            "--resume: run {} began with --transactional {}; given is {}",
+            job.run_id, job.build.transactional, settings.build.transactional
+        ));
+    }
     if job.platform != settings.platform {
         faults.push(format!(
             "--resume: run {} is for {}, not for {}",
@@ -84,15 +99,23 @@ fn read_job(path: &Path) -> Result<JobSpec, Error> {
     Ok(job)
 }
 
-/// Writes package, plan and job: all that a worker needs to go on with the run. Returns the folder of the run.
+/// Writes package, plan and job: all that a worker needs to go on with the run. Returns the folder of the run, which is
+/// this process's as long as the lock is held.
 pub(super) fn begin(
     root: &Path,
     job: &JobSpec,
     package: &Package,
     plan: &Plan,
-) -> Result<PathBuf, Error> {
+) -> Result<(PathBuf, RunLock), Error> {
     let folder = folder(root, job.run_id);
     fs::create_dir_all(&folder).map_err(|error| Error::file(&folder, error))?;
+    let lock = RunLock::try_take(&folder).map_err(|error| Error::file(&folder, error))?;
+    let lock = lock.ok_or_else(|| {
+        Error::input(format!(
+            "another process works for run {}; wait for its end",
+            job.run_id
+        ))
+    })?;
     let bytes = serde_json::to_vec_pretty(job).map_err(Error::service)?;
     package
         .write_sbm(&folder.join("package.sbm"))
@@ -100,7 +123,7 @@ pub(super) fn begin(
     write(&folder.join("plan.json"), &plan.to_json())?;
     write(&folder.join(JOB), &bytes)?;
     write(&root.join(JOB), &bytes)?;
-    Ok(folder)
+    Ok((folder, lock))
 }
 
 /// Writes the outcome twice: into the folder of the run, and into the root, which shows the last run.

@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::{
-    Results, Shutdown, Signals, Worker,
+    Results, RunLock, Shutdown, Signals, Worker,
     prepare::{PackageFaults, Prepared},
     run,
 };
@@ -90,6 +90,17 @@ struct Planned {
 ///
 /// `secrets` is one line of JSON, `{"password": "…"}`, or nothing. The first signal drains.
 pub async fn serve(folder: &Path, secrets: &mut dyn BufRead) -> Result<(), Error> {
+    let lock = RunLock::try_take(folder).map_err(|source| Error::File {
+        path: folder.to_owned(),
+        source,
+    })?;
+    let Some(_lock) = lock else {
+        let why = "another process works for this run".to_owned();
+        return Err(Error::Document {
+            path: folder.to_owned(),
+            why,
+        });
+    };
     let job: JobSpec = document(&folder.join("job.json"))?;
     check_version(&folder.join("job.json"), job.version)?;
     let plan: Planned = document(&folder.join("plan.json"))?;
