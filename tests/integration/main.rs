@@ -11,4 +11,6 @@
 
 mod builds;
 mod command_line;
+mod contract;
+mod engines;
 mod support;

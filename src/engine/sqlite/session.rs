@@ -48,6 +48,21 @@ struct Inner {
     lock: Option<Lock>,
 }
 
+impl Drop for Inner {
+    /// Closing a connection rolls back an open transaction, and SQLite then calls a hook whose closure rusqlite 0.43 has
+    /// freed by that time.
+    fn drop(&mut self) {
+        for cleared in [
+            self.connection.rollback_hook(None::<fn()>),
+            self.connection.commit_hook(None::<fn() -> bool>),
+        ] {
+            if let Err(error) = cleared {
+                log::debug!("a hook stays: {error}");
+            }
+        }
+    }
+}
+
 /// A connection, its lock and its transaction.
 #[derive(Debug)]
 pub(super) struct SqliteSession {
