@@ -22,6 +22,8 @@ pub fn init(level: Option<LevelFilter>) {
         Some(level) => builder.filter_level(level),
         None => builder.parse_default_env(),
     };
+    // The driver logs every statement at these levels, and scripts may hold secrets.
+    builder.filter_module("tokio_postgres", LevelFilter::Info);
     builder.format_timestamp_millis();
     builder.write_style(style());
     builder.target(Target::Pipe(Box::new(AroundProgress)));

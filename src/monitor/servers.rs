@@ -5,7 +5,10 @@ use std::{cmp::Reverse, collections::HashMap, time::Duration};
 use serde::{Serialize, Serializer};
 
 use super::{Totals, build_time};
-use crate::protocol::{Platform, ResultLine, normal_server};
+use crate::{
+    package::natural_order,
+    protocol::{Platform, ResultLine, normal_server},
+};
 
 /// What became of the targets on one server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -65,7 +68,7 @@ pub fn servers(lines: &[ResultLine], platform: Platform) -> Vec<ServerRow> {
         let rank = |row: &ServerRow| Reverse(row.failed + row.unknown);
         rank(left)
             .cmp(&rank(right))
-            .then_with(|| natord::compare(&left.server, &right.server))
+            .then_with(|| natural_order(&left.server, &right.server))
     });
     rows
 }

@@ -31,6 +31,7 @@ pub use digest::decode_text;
 pub use error::Error;
 pub use fault::Fault;
 pub use moment::Moment;
+pub use names::natural_order;
 pub use open::Limits;
 pub use script::{Package, Provenance, Record, Script, hex_lower};
 

@@ -81,7 +81,7 @@ pub(super) fn has_extension(name: &str, extension: &str) -> bool {
 }
 
 /// Compares paths part by part, with numbers by their value: `2.sql` before `10.sql`.
-pub(super) fn natural_order(left: &str, right: &str) -> Ordering {
+pub fn natural_order(left: &str, right: &str) -> Ordering {
     let tokens = |path: &str| path.split('/').map(tokens).collect::<Vec<_>>();
     tokens(left)
         .cmp(&tokens(right))

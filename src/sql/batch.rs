@@ -67,7 +67,7 @@ mod tests {
     fn split(text: &str, dialect: Dialect) -> Vec<(&str, u32)> {
         batches(text, dialect)
             .into_iter()
-            .map(|batch| (&text[batch.range], batch.repeat))
+            .map(|batch| (text.get(batch.range).unwrap(), batch.repeat))
             .collect()
     }
 

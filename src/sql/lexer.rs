@@ -257,7 +257,7 @@ mod tests {
     fn lex(text: &str, dialect: Dialect) -> Vec<(TokenKind, &str)> {
         let lexer = Lexer::new(text, dialect);
         lexer
-            .map(|token| (token.kind, &text[token.range]))
+            .map(|token| (token.kind, text.get(token.range).unwrap()))
             .filter(|(_, text)| *text != " ")
             .collect()
     }

@@ -109,7 +109,7 @@ mod tests {
     fn split(text: &str, dialect: Dialect) -> Vec<&str> {
         statements(text, dialect)
             .into_iter()
-            .map(|range| &text[range])
+            .map(|range| text.get(range).unwrap())
             .collect()
     }
 

@@ -5,7 +5,7 @@ use std::{borrow::Cow, ops::Range};
 use super::{
     Dialect, TokenKind,
     blank::{Cover, cover},
-    flow::Flow,
+    flow::{Flow, is_keyword},
     statement::Pieces,
     words::{Code, plain_code},
 };
@@ -45,8 +45,10 @@ pub(super) fn uses(text: &str, dialect: Dialect) -> Vec<Use> {
 fn uses_of_tsql(text: &str) -> Vec<Use> {
     let mut found = Vec::new();
     let mut flow = Flow::new(text);
+    let mut done = 0;
     while let Some(spot) = flow.next() {
-        if !spot.code.is("USE") || spot.in_module || spot.in_parentheses {
+        let skipped = spot.in_module || spot.in_parentheses || spot.token.range.start < done;
+        if skipped || !spot.code.is("USE") {
             continue;
         }
         let ahead = flow.peek(2);
@@ -54,9 +56,10 @@ fn uses_of_tsql(text: &str) -> Vec<Use> {
             continue;
         };
         // `USE PLAN` and `USE HINT` are options of a query.
-        if !is_name(*code) || code.is_one_of(&["PLAN", "HINT"]) {
+        if !is_name(*code) || is_keyword(*code) || code.is_one_of(&["PLAN", "HINT"]) {
             continue;
         }
+        done = name.range.end;
         let separator = ahead
             .get(1)
             .filter(|(token, _)| token.kind == TokenKind::Separator);

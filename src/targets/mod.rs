@@ -1,6 +1,6 @@
 //! Which databases are updated: reads target lists, and proves before anything runs that a package fits them.
 //!
-//! [`load`] reads a file and [`parse_inline`] a list from the command line; [`check`] holds the list against the package
+//! [`load()`] reads a file and [`parse_inline`] a list from the command line; [`check()`] holds the list against the package
 //! and the concurrency type. Every fault of a list is reported at once, with its line.
 
 mod cfg;

@@ -1,6 +1,6 @@
 //! The worker: takes targets from the queue, builds each in its databases, and writes what became of it.
 //!
-//! [`prepare`] reads the package once for all targets; [`run`] is the loop; each target goes through `attempts` (repetition),
+//! [`prepare`] reads the package once for all targets; [`run()`] is the loop; each target goes through `attempts` (repetition),
 //! `attempt` (one try at the whole target) and `script` (one script). What a database has seen before is decided by
 //! `decide`, and `resolve` finds out what became of a commit whose answer was lost.
 
@@ -16,12 +16,15 @@ mod readable;
 mod resolve;
 mod results;
 mod run;
+mod run_lock;
 mod script;
 mod shutdown;
 mod signals;
 
-pub use folder::{Error, serve};
+pub use database_log::path as log_path;
+pub use folder::serve;
 pub use results::Results;
-pub use run::{Worker, run};
+pub use run::{Error, Worker, run};
+pub use run_lock::RunLock;
 pub use shutdown::Shutdown;
 pub use signals::Signals;

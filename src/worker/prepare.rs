@@ -18,6 +18,9 @@ const AUDIT_WHOLE: usize = 1024 * 1024;
 /// The beginning that is recorded of a long script.
 const AUDIT_PART: usize = 64 * 1024;
 
+/// The highest count of a `GO` line.
+const MOST_REPEATS: u32 = 10_000;
+
 /// Faults listed one by one; a package with more is told how many.
 const FAULTS_LISTED: usize = 50;
 
@@ -107,6 +110,12 @@ impl Prepared {
             prepared.scripts.push(script);
         }
         faults.extend(prepared.faults(job));
+        if job.build.trial && !job.build.transactional {
+            faults.push(
+                "a trial is rolled back, which a build that is not transactional cannot be"
+                    .to_owned(),
+            );
+        }
         let faults = shortened(faults);
         if faults.is_empty() {
             Ok(prepared)
@@ -123,7 +132,7 @@ impl Prepared {
                 script
                     .batches
                     .iter()
-                    .map(|batch| script.timeout * batch.repeat)
+                    .map(|batch| script.timeout.saturating_mul(batch.repeat))
             })
             .fold(Duration::ZERO, Duration::saturating_add)
     }
@@ -199,21 +208,30 @@ impl Prepared {
         let mut batches = Vec::new();
         for batch in sql::batches(code, self.dialect) {
             let piece = code.get(batch.range.clone()).unwrap_or_default();
-            let pieces = if single {
-                sql::statements(piece, self.dialect)
+            let start = batch.range.start;
+            let mut pieces = vec![batch.range];
+            let mut repeat = batch.repeat;
+            if single {
+                let statements = sql::statements(piece, self.dialect);
+                pieces = statements
                     .into_iter()
-                    .map(|range| batch.range.start + range.start..batch.range.start + range.end)
-                    .collect()
-            } else {
-                vec![batch.range.clone()]
-            };
+                    .map(|range| start + range.start..start + range.end)
+                    .collect();
+                if pieces.len() > 1 {
+                    // The batch as a whole is repeated, not each of its statements.
+                    pieces = (0..repeat.min(MOST_REPEATS))
+                        .flat_map(|_| pieces.clone())
+                        .collect();
+                    repeat = 1;
+                }
+            }
             for range in pieces {
                 let piece = code.get(range.clone()).unwrap_or_default();
                 batches.push(PreparedBatch {
                     sql: sql::replace_tokens(piece, self.dialect, &self.tokens)
                         .text
                         .into_owned(),
-                    repeat: batch.repeat,
+                    repeat,
                     line: lines.line_column(range.start).0,
                     range,
                 });
@@ -254,8 +272,23 @@ impl Prepared {
             faults.extend(too_long(&of("file name"), &script.file, audit::NAME_CHARS));
             faults.extend(too_long(&of("tag"), &script.tag, audit::TAG_CHARS));
             faults.extend(self.hazards(script, job.build.transactional));
+            faults.extend(self.repeats(script));
         }
         faults
+    }
+
+    fn repeats(&self, script: &PreparedScript) -> Vec<String> {
+        let lines = sql::LineIndex::new(&script.text);
+        let batches = sql::batches(&script.code, self.dialect).into_iter();
+        let many = batches.filter(|batch| batch.repeat > MOST_REPEATS);
+        many.map(|batch| {
+            let (line, _) = lines.line_column(batch.range.start);
+            format!(
+                "{}:{line}: GO {}; accepted are counts up to {MOST_REPEATS}",
+                script.file, batch.repeat
+            )
+        })
+        .collect()
     }
 
     fn hazards(&self, script: &PreparedScript, transactional: bool) -> Vec<String> {

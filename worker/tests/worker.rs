@@ -1,5 +1,10 @@
 //! The worker's program, on the folder of a run.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy lets tests unwrap, but not the functions that they share"
+)]
+
 use std::{
     fs,
     path::Path,

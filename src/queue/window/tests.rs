@@ -250,7 +250,7 @@ proptest! {
         }
         let mut turns: Vec<usize> = vec![0; counts.len()];
         while let Some(delivery) = window.take() {
-            let server: usize = delivery.target.server[1..].parse().unwrap();
+            let server: usize = delivery.target.server.trim_start_matches('s').parse().unwrap();
             turns[server] += 1;
             for (other, count) in counts.iter().enumerate() {
                 prop_assert!(turns[other] == *count || turns[other] + 1 >= turns[server]);

@@ -213,6 +213,36 @@ fn names_that_need_it_are_quoted() {
     assert_eq!(format_cfg(&two), "a:b\nc:d\n");
 }
 
+#[test]
+fn every_example_of_the_documentation_is_read_as_it_says() {
+    let page = include_str!("../../../docs/targets.md");
+    let (_, examples) = page.split_once("## Examples").unwrap();
+    let (examples, _) = examples.split_once("## Rules").unwrap();
+    let rows: Vec<&str> = examples
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .collect();
+    assert_eq!(rows.len(), 13);
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let target = read(cells[0].trim_matches('`'));
+        let pairs: Vec<String> = target
+            .pairs
+            .iter()
+            .map(|pair| match pair.default.as_str() {
+                "" => format!("any → `{}`", pair.database),
+                default => format!("`{default}` → `{}`", pair.database),
+            })
+            .collect();
+        assert_eq!(pairs.join(", "), cells[2], "{row}");
+        assert_eq!(
+            target.tag.unwrap_or_default(),
+            cells[3].trim_matches('`'),
+            "{row}"
+        );
+    }
+}
+
 /// Text full of what means something in a line.
 fn nasty() -> impl Strategy<Value = String> {
     let pieces = prop_oneof![
@@ -298,6 +328,14 @@ proptest! {
             let again: Vec<Target> = again.into_iter().map(|listed| listed.target).collect();
             prop_assert_eq!(&again, &targets);
             prop_assert_eq!(format_cfg(&again), written);
+        }
+    }
+
+    #[test]
+    fn no_text_makes_the_readers_panic(text in nasty(), more in any::<String>()) {
+        for text in [&text, &more, &format!("{text}{more}"), &format!("s:{text},{more}")] {
+            drop(parse_cfg(text).map_err(|faults| faults.to_string()));
+            drop(crate::targets::parse_inline(text, Some(&more)).map_err(|faults| faults.to_string()));
         }
     }
 

@@ -203,7 +203,7 @@ fn cell(value: ValueRef<'_>) -> String {
 macro_rules! on_each_platform {
     ($name:ident, $count:expr, $body:expr) => {
         mod $name {
-            #[allow(unused_imports, reason = "a body may need nothing but its fleet")]
+            #[allow(unused_imports, reason = "not every body needs what its file imports")]
             use super::*;
 
             fn body(platform: $crate::support::fleet::Platform, test: &str) {
