@@ -5,7 +5,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::string_slice,
     reason = "clippy lets tests unwrap, but not the functions that they share"
 )]
 
@@ -13,4 +12,6 @@ mod builds;
 mod command_line;
 mod contract;
 mod engines;
+mod postgres;
 mod support;
+mod worker_loop;
