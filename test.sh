@@ -185,7 +185,7 @@ ssl_key_file = '$work/certificates/server.key'
 CONFIGURATION
     as_server_user tee "$1/pg_hba.conf" >/dev/null <<'CONFIGURATION'
 local  all  postgres                    trust
-host   all  sbm_password  127.0.0.1/32  scram-sha-256
+host   all  +sbm_password 127.0.0.1/32  scram-sha-256
 host   all  all           127.0.0.1/32  trust
 CONFIGURATION
 }

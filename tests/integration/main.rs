@@ -11,7 +11,10 @@
 mod builds;
 mod command_line;
 mod contract;
+mod demo;
+mod early_ends;
 mod engines;
 mod postgres;
+mod secrets;
 mod support;
 mod worker_loop;
