@@ -5,7 +5,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::string_slice,
     reason = "clippy lets tests unwrap, but not the functions that they share"
 )]
 
