@@ -529,6 +529,7 @@ impl<'a> Attempt<'a> {
 
     async fn write_failed(&mut self, index: usize, why: Option<String>) -> Result<(), Error> {
         if self.mode() == Mode::Autocommit {
+            self.databases[index].session.settle().await?;
             return self.write_row(index, ledger::Progress::Failed, why).await;
         }
         // The lock went with the transaction; the row is a transaction of its own.

@@ -1,39 +1,10 @@
 //! Runs that end before their last target: by a signal, or because too much fails.
 
-use std::{
-    process::{Child, Command},
-    thread,
-    time::{Duration, Instant},
-};
-
 use crate::support::{
     fleet::{Fleet, Platform, on_each_platform},
+    live::{Live, eventually},
     program::Run,
 };
-
-/// Waits for something that other processes do.
-fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !is_so() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn signal(child: &Child, name: &str) {
-    assert!(
-        Command::new("kill")
-            .arg(format!("-{name}"))
-            .arg(child.id().to_string())
-            .status()
-            .unwrap()
-            .success()
-    );
-}
-
-fn end(child: Child) -> Run {
-    Run::new(child.wait_with_output().unwrap())
-}
 
 /// How many builds of these databases sleep on the server.
 fn sleeping(fleet: &Fleet) -> usize {
@@ -61,14 +32,15 @@ fn a_signal_lets_running_builds_end_and_starts_no_other() {
             return;
         };
         fleet.package(&[("1.sql", "CREATE TABLE t (id int); SELECT pg_sleep(2);")]);
-        let child = fleet
-            .threaded_run()
-            .option("--concurrency", "2")
-            .option("--output", "json")
-            .start();
+        let child = Live::start(
+            fleet
+                .threaded_run()
+                .option("--concurrency", "2")
+                .option("--output", "json"),
+        );
         eventually("two builds run", || sleeping(&fleet) == 2);
-        signal(&child, name);
-        let run = end(child).expect_code(130);
+        child.signal(name);
+        let run = child.end().expect_code(130);
         assert_eq!(
             (total(&run, "committed"), total(&run, "skipped")),
             (2, 4),
@@ -94,10 +66,10 @@ fn what_does_not_end_in_time_is_rolled_back() {
         .threaded_run()
         .option("--concurrency", "1")
         .option("--draintimeout", "1");
-    let child = program.option("--output", "json").start();
+    let child = Live::start(program.option("--output", "json"));
     eventually("a build runs", || sleeping(&fleet) == 1);
-    signal(&child, "INT");
-    let run = end(child).expect_code(130);
+    child.signal("INT");
+    let run = child.end().expect_code(130);
     assert_eq!(
         (total(&run, "rolledBack"), total(&run, "skipped")),
         (1, 1),
@@ -126,10 +98,10 @@ fn a_resumed_run_that_is_cancelled_calls_nothing_skipped() {
         if resume {
             program = program.words(["--resume"]);
         }
-        let child = program.option("--output", "json").start();
+        let child = Live::start(program.option("--output", "json"));
         eventually("a build runs", || sleeping(&fleet) == 1);
-        signal(&child, "INT");
-        let run = end(child).expect_code(130);
+        child.signal("INT");
+        let run = child.end().expect_code(130);
         let expected = if resume { (0, 3) } else { (3, 0) };
         assert_eq!(
             (total(&run, "skipped"), total(&run, "unknown")),

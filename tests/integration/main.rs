@@ -14,6 +14,7 @@ mod contract;
 mod demo;
 mod early_ends;
 mod engines;
+mod fleets;
 mod postgres;
 mod secrets;
 mod support;

@@ -6,6 +6,7 @@ use crate::support::{
     fleet::{Fleet, Platform},
     postgres::Server,
     program::{Program, Run},
+    run_files::all_files,
 };
 
 const PASSWORD: &str = "canary/7f3a+Zq%";
@@ -31,16 +32,11 @@ fn check(what: &str, text: &str) {
 }
 
 fn check_files(folder: &Path) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            check_files(&path);
-        } else if path.extension().is_none_or(|extension| extension != "sbm") {
-            check(
-                &path.display().to_string(),
-                &String::from_utf8_lossy(&fs::read(&path).unwrap()),
-            );
-        }
+    for path in all_files(folder) {
+        check(
+            &path.display().to_string(),
+            &String::from_utf8_lossy(&fs::read(&path).unwrap()),
+        );
     }
 }
 

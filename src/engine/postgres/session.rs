@@ -741,12 +741,15 @@ impl Session for PostgresSession {
     }
 
     async fn settle(&mut self) -> Result<(), Error> {
-        if self.mode == Mode::Autocommit {
-            return Ok(());
-        }
         let client = self.client()?;
-        let sql = "RESET ROLE; SET CONSTRAINTS ALL IMMEDIATE; SELECT pg_catalog.current_setting('client_encoding')";
-        let work = async { collect(&client, sql).await.map_err(|failed| failed.error) };
+        let constraints = match self.mode {
+            Mode::Transactional => "SET CONSTRAINTS ALL IMMEDIATE; ",
+            Mode::Autocommit => "",
+        };
+        let sql = format!(
+            "RESET ROLE; {constraints}SELECT pg_catalog.current_setting('client_encoding')"
+        );
+        let work = async { collect(&client, &sql).await.map_err(|failed| failed.error) };
         let sets = self.own(work).await?;
         match first(&sets) {
             Some(encoding) if encoding != "UTF8" => Err(Error::Settings(format!(

@@ -42,11 +42,6 @@ impl Live {
         }
     }
 
-    /// What it has written to standard error so far.
-    pub(crate) fn stderr(&self) -> String {
-        self.stderr.text()
-    }
-
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }

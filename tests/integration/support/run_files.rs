@@ -42,18 +42,6 @@ impl RunFiles {
         assert_eq!(listed, targets.iter().cloned().collect());
     }
 
-    /// The folder of the run that the root shows.
-    pub(crate) fn of_last_run(&self) -> Self {
-        let id = self.json("result.json")["runId"].clone();
-        Self(self.0.join("runs").join(id.as_str().unwrap()))
-    }
-
-    /// The state of a target in the result; none when it succeeded without a word or was skipped.
-    pub(crate) fn state(&self, database: &str) -> Option<String> {
-        self.target(database)
-            .map(|target| target["state"].as_str().unwrap().to_owned())
-    }
-
     /// A target of the result's lists.
     pub(crate) fn target(&self, database: &str) -> Option<Value> {
         let result = self.json("result.json");
