@@ -382,7 +382,7 @@ impl<'a> Attempt<'a> {
             let fate = if error.is_answer() {
                 Fate::NotCommitted
             } else {
-                resolve::fate(self.worker, self.target, &name).await
+                resolve::fate(self.worker, self.target, &name, self.stop).await
             };
             match fate {
                 Fate::Committed => committed += usize::from(self.databases[index].runs),
