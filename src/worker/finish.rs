@@ -80,7 +80,7 @@ impl Attempt<'_> {
             let fate = if error.is_answer() {
                 Fate::NotCommitted
             } else {
-                resolve::fate(self.worker, self.target, &name).await
+                resolve::fate(self.worker, self.target, &name, self.stop).await
             };
             match fate {
                 Fate::Committed => committed += usize::from(self.databases[index].runs),

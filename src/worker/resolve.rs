@@ -1,6 +1,6 @@
 //! What became of a database when nobody answered: the ledger knows.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -9,12 +9,18 @@ use super::{
     attempt::{Outcome, report},
 };
 use crate::{
-    engine::{Error, Mode, connect_with_retry, ledger, schema::Table},
+    engine::{Backoff, Error, Mode, ledger, schema::Table},
     protocol::{ErrorReport, State, Target},
 };
 
-/// How long a server that went away may take to come back.
-const BUDGET: Duration = Duration::from_secs(60);
+/// How long a server that went away may take to come back, in connect time-outs: a minute, unless the user says otherwise.
+const TIMEOUTS: u32 = 3;
+
+/// The same at least, for those who allow a login very little time.
+const LEAST: Duration = Duration::from_secs(10);
+
+/// How long an answer is still waited for when the run is told to stop: who stops it kills it soon.
+const AFTER_STOP: Duration = Duration::from_secs(4);
 
 /// How long the lost session may hold its lock: servers are told to end orphans within two minutes.
 const ORPHAN: Duration = Duration::from_secs(150);
@@ -29,8 +35,13 @@ pub(super) enum Fate {
 }
 
 /// Asks the ledger of one database, under its lock, so that a commit that is still going on is waited for.
-pub(super) async fn fate(worker: &Worker, target: &Target, database: &str) -> Fate {
-    match progress(worker, target, database).await {
+pub(super) async fn fate(
+    worker: &Worker,
+    target: &Target,
+    database: &str,
+    stop: &CancellationToken,
+) -> Fate {
+    match progress(worker, target, database, stop).await {
         Ok(Some(ledger::Progress::Committed)) => Fate::Committed,
         Ok(_) => Fate::NotCommitted,
         Err(error) => {
@@ -40,15 +51,51 @@ pub(super) async fn fate(worker: &Worker, target: &Target, database: &str) -> Fa
     }
 }
 
+/// Asks until there is an answer: a failover takes longer than the few logins with which a build begins.
 async fn progress(
     worker: &Worker,
     target: &Target,
     database: &str,
+    stop: &CancellationToken,
 ) -> Result<Option<ledger::Progress>, Error> {
-    // The question is short, and its answer is wanted even when the run is told to stop.
+    let budget = LEAST.max(
+        worker
+            .job
+            .connection
+            .connect_timeout
+            .saturating_mul(TIMEOUTS),
+    );
+    let answer = async {
+        let started = Instant::now();
+        let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(8));
+        let never = CancellationToken::new();
+        loop {
+            match ask(worker, target, database).await {
+                Err(error) if error.is_transient() && started.elapsed() < budget => {
+                    log::debug!("{target}: {database} does not answer yet: {error}");
+                    backoff.wait(&never).await;
+                }
+                answer => return answer,
+            }
+        }
+    };
+    let too_late = async {
+        stop.cancelled().await;
+        tokio::time::sleep(AFTER_STOP).await;
+    };
+    tokio::select! {
+        answer = answer => answer,
+        () = too_late => Err(Error::Stopped),
+    }
+}
+
+async fn ask(
+    worker: &Worker,
+    target: &Target,
+    database: &str,
+) -> Result<Option<ledger::Progress>, Error> {
+    let mut session = worker.engine.connect(&target.server, database).await?;
     let never = CancellationToken::new();
-    let mut session =
-        connect_with_retry(&*worker.engine, &target.server, database, BUDGET, &never).await?;
     session.lock(Mode::Transactional, ORPHAN, &never).await?;
     if session.columns(Table::Ledger).await?.is_empty() {
         return Ok(None);
@@ -64,8 +111,9 @@ pub(super) async fn reconcile(worker: &Worker, target: &Target, why: &str) -> Ou
         ..Outcome::default()
     };
     let mut states = Vec::new();
+    let never = CancellationToken::new();
     for database in target.databases() {
-        match progress(worker, target, database).await {
+        match progress(worker, target, database, &never).await {
             Ok(progress) => {
                 states.push(progress);
                 let committed = progress == Some(ledger::Progress::Committed);

@@ -5,7 +5,39 @@ mod sqlite {
 
     use sbm::engine::Sqlite;
 
-    use crate::contract::engine::{Fixture, engine_contract};
+    use crate::contract::{
+        endings::{Ending, nothing_stays},
+        engine::{Fixture, Words, engine_contract},
+    };
+
+    const ENDINGS: &[Ending] = &[
+        nothing_stays("COMMIT"),
+        nothing_stays("END TRANSACTION"),
+        nothing_stays("COMMIT; SELECT * FROM no_such_table"),
+        nothing_stays("COMMIT; BEGIN; INSERT INTO t VALUES (2)"),
+        nothing_stays("ROLLBACK"),
+        nothing_stays("ROLLBACK; INSERT INTO t VALUES (2)"),
+        nothing_stays("ROLLBACK; BEGIN; INSERT INTO t VALUES (2); COMMIT"),
+        nothing_stays("INSERT OR ROLLBACK INTO t VALUES (1)"),
+        nothing_stays(
+            "CREATE TRIGGER r BEFORE INSERT ON t BEGIN SELECT RAISE(ROLLBACK, 'no'); END; INSERT INTO t VALUES (2)",
+        ),
+    ];
+
+    const WORDS: Words = Words {
+        endings: ENDINGS,
+        wide: "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 256) \
+               SELECT hex(zeroblob(500000)) FROM n",
+        running: None,
+        hides_tables: "CREATE TEMP TABLE SqlBuild_Ledger (x); CREATE TEMP TABLE SqlBuild_Logging (x)",
+        old_audit_table: "CREATE TABLE SqlBuild_Logging (BuildFileName varchar(300) NOT NULL, \
+            ScriptFileName varchar(300) NOT NULL, ScriptId text, ScriptFileHash varchar(100), \
+            CommitDate timestamp NOT NULL, Sequence int, UserId varchar(50), AllowScriptBlock boolean DEFAULT 1, \
+            AllowBlockUpdateId varchar(50)); \
+            INSERT INTO SqlBuild_Logging (BuildFileName, ScriptFileName, CommitDate, Sequence) \
+            VALUES ('old.sbm', 'old.sql', '2001-02-03 04:05:06', 7)",
+        table_of_values: "CREATE TABLE v (id int PRIMARY KEY, number int, truth int, words text, ident text, moment text)",
+    };
 
     fn fixture(_: &str) -> Option<(Fixture, tempfile::TempDir)> {
         let folder = tempfile::tempdir().unwrap();
@@ -17,6 +49,7 @@ mod sqlite {
             endless: "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
             commits: "COMMIT",
             refuses_commits: true,
+            words: WORDS,
         };
         Some((fixture, folder))
     }
@@ -30,8 +63,44 @@ mod postgresql {
     use sbm::{engine::Postgres, protocol::Connection};
 
     use crate::{
-        contract::engine::{Fixture, engine_contract},
+        contract::{
+            endings::{Ending, nothing_stays, stays},
+            engine::{Fixture, Words, engine_contract},
+        },
         support::postgres::{Databases, Server},
+    };
+
+    const ENDINGS: &[Ending] = &[
+        stays("COMMIT"),
+        stays("END"),
+        stays("COMMIT AND CHAIN"),
+        stays("COMMIT; BEGIN; INSERT INTO t VALUES (2)"),
+        stays("COMMIT; SELECT * FROM no_such_table"),
+        stays("COMMIT; BEGIN; SELECT * FROM no_such_table"),
+        stays("ROLLBACK; INSERT INTO t VALUES (2)"),
+        nothing_stays("ROLLBACK"),
+        nothing_stays("ROLLBACK AND CHAIN"),
+        nothing_stays("ROLLBACK; BEGIN; INSERT INTO t VALUES (2)"),
+        nothing_stays("ROLLBACK; BEGIN; SELECT * FROM no_such_table"),
+    ];
+
+    const WORDS: Words = Words {
+        endings: ENDINGS,
+        wide: "SELECT repeat('x', 1000000) FROM generate_series(1, 256)",
+        running: Some(
+            "pg_stat_activity WHERE datname = current_database() AND state = 'active' AND wait_event = 'PgSleep'",
+        ),
+        hides_tables: "CREATE TEMP TABLE sqlbuild_ledger (x int); CREATE TEMP TABLE sqlbuild_logging (x int); \
+                       SET search_path TO nowhere",
+        old_audit_table: "CREATE TABLE sqlbuild_logging (buildfilename varchar(300) NOT NULL, \
+            scriptfilename varchar(300) NOT NULL, scriptid uuid, scriptfilehash varchar(100), \
+            commitdate timestamp NOT NULL DEFAULT now(), sequence int NOT NULL DEFAULT 0, userid varchar(50), \
+            allowscriptblock boolean NOT NULL DEFAULT true, allowblockupdateid varchar(50), scripttext text, \
+            tag varchar(200), buildrequestedby varchar(50), description varchar(150)); \
+            INSERT INTO sqlbuild_logging (buildfilename, scriptfilename, commitdate, sequence) \
+            VALUES ('old.sbm', 'old.sql', '2001-02-03 04:05:06', 7)",
+        table_of_values: "CREATE TABLE v (id int PRIMARY KEY, number bigint, truth boolean, words text, ident uuid, \
+            moment timestamp)",
     };
 
     fn fixture(test: &str) -> Option<(Fixture, Databases)> {
@@ -49,6 +118,7 @@ mod postgresql {
             endless: "SELECT pg_sleep(600)",
             commits: "COMMIT",
             refuses_commits: false,
+            words: WORDS,
         };
         Some((fixture, databases))
     }

@@ -31,6 +31,10 @@ const LIMITS: [(&str, &str); 6] = [
     ("tcp_user_timeout", "'90s'"),
 ];
 
+/// How often a server looks whether its client is still there while a statement runs, where it can: otherwise an orphan would
+/// hold the lock until its statement ends. PostgreSQL has it since version 14, and in that one on Linux alone.
+const CONNECTION_CHECK: &str = "10s";
+
 impl PostgresSession {
     pub(super) async fn take_lock(
         &mut self,
@@ -63,17 +67,26 @@ impl PostgresSession {
 
     /// Transaction, limits, lock, and what is to be known of our tables: one round trip.
     ///
-    /// The isolation level is fixed: in a stricter one the snapshot would be older than the lock, and the ledger row of
-    /// the build that held it would not be seen.
+    /// The isolation level is fixed: in a stricter one the snapshot would be older than the lock, and neither the tables nor
+    /// the ledger row of the build that held it would be seen.
     fn lock_statement(&self, wait: Duration) -> String {
-        let (begin, set, lock, identity) = match self.mode {
+        let (begin, end, set, local, lock, identity) = match self.mode {
             Mode::Transactional => (
                 "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; ",
+                "",
                 "SET LOCAL",
+                "true",
                 "pg_advisory_xact_lock",
                 "pg_catalog.txid_current()",
             ),
-            Mode::Autocommit => ("", "SET", "pg_advisory_lock", "pg_catalog.pg_backend_pid()"),
+            Mode::Autocommit => (
+                "BEGIN ISOLATION LEVEL READ COMMITTED; ",
+                "; COMMIT",
+                "SET",
+                "false",
+                "pg_advisory_lock",
+                "pg_catalog.pg_backend_pid()",
+            ),
         };
         let limits: String = LIMITS
             .iter()
@@ -85,7 +98,9 @@ impl PostgresSession {
         );
         let may = |right: &str| format!("pg_catalog.has_table_privilege(c.oid, '{right}')");
         format!(
-            "{begin}{limits}{set} lock_timeout TO {}; SELECT pg_catalog.{lock}({LOCK_KEY}); \
+            "{begin}{limits}SELECT pg_catalog.set_config('client_connection_check_interval', '{CONNECTION_CHECK}', {local}) \
+             WHERE pg_catalog.current_setting('client_connection_check_interval', true) IS NOT NULL \
+             AND pg_catalog.version() LIKE '%linux%'; {set} lock_timeout TO {}; SELECT pg_catalog.{lock}({LOCK_KEY}); \
              {set} lock_timeout TO DEFAULT; SELECT {identity}, pg_catalog.current_schema(); \
              SELECT n.nspname, c.relname, a.attname, \
              CASE WHEN a.atttypid = 1043 AND a.atttypmod > 0 THEN a.atttypmod - 4 END, \
@@ -93,7 +108,7 @@ impl PostgresSession {
              FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
              WHERE c.relname IN ('{audit}', '{ledger}') AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't' \
-             AND a.attnum > 0 AND NOT a.attisdropped",
+             AND a.attnum > 0 AND NOT a.attisdropped{end}",
             wait.as_millis().clamp(1, i32::MAX as u128),
             may("INSERT"),
             may("SELECT"),

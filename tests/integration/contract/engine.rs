@@ -15,8 +15,10 @@ use sbm::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::endings::Ending;
+
 /// Long enough for everything that is to succeed.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A fresh database, and the few words that platforms do not share.
 #[derive(Clone, Debug)]
@@ -30,10 +32,29 @@ pub(crate) struct Fixture {
     pub(crate) commits: &'static str,
     /// Whether a script that commits is refused, so that nothing stays; else it is noticed, and what it committed stays.
     pub(crate) refuses_commits: bool,
+    pub(crate) words: Words,
+}
+
+/// More of what each platform says in its own way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Words {
+    /// Scripts that end the build's transaction, in which a row is in the table `t (id int PRIMARY KEY)`.
+    pub(crate) endings: &'static [Ending],
+    /// A query of 256 rows of a megabyte each.
+    pub(crate) wide: &'static str,
+    /// Where the server shows in the present database that `endless` runs: what follows `SELECT count(*) FROM`.
+    pub(crate) running: Option<&'static str>,
+    /// Does its best to make unqualified names of our tables mean something else.
+    pub(crate) hides_tables: &'static str,
+    /// An audit table as an old version of the reference program made it, narrow and without newer columns, with one row
+    /// of the sequence 7.
+    pub(crate) old_audit_table: &'static str,
+    /// Makes `v (id, number, truth, words, ident, moment)`, of the types in which values are kept.
+    pub(crate) table_of_values: &'static str,
 }
 
 impl Fixture {
-    async fn connect(&self) -> Box<dyn Session> {
+    pub(crate) async fn connect(&self) -> Box<dyn Session> {
         self.engine
             .connect(&self.server, &self.database)
             .await
@@ -41,26 +62,26 @@ impl Fixture {
     }
 
     /// A session that holds the lock in an open transaction.
-    async fn begun(&self) -> Box<dyn Session> {
+    pub(crate) async fn begun(&self) -> Box<dyn Session> {
         let mut session = self.locked(Mode::Transactional).await;
         session.begin().await.unwrap();
         session
     }
 
-    async fn locked(&self, mode: Mode) -> Box<dyn Session> {
+    pub(crate) async fn locked(&self, mode: Mode) -> Box<dyn Session> {
         let mut session = self.connect().await;
         session.lock(mode, PATIENCE, &never()).await.unwrap();
         session
     }
 
     /// Runs statements for themselves, outside of any build.
-    async fn admin(&self, sql: &str) {
+    pub(crate) async fn admin(&self, sql: &str) {
         let mut session = self.locked(Mode::Autocommit).await;
         run(&mut *session, sql).await.unwrap();
     }
 
     /// The rows of a table as another session sees them.
-    async fn count(&self, table: &str) -> i64 {
+    pub(crate) async fn count(&self, table: &str) -> i64 {
         let mut session = self.connect().await;
         count(&mut *session, table).await
     }
@@ -79,7 +100,7 @@ impl Fixture {
     }
 
     /// Our tables, made as a build makes them.
-    async fn with_tables(&self) {
+    pub(crate) async fn with_tables(&self) {
         let mut session = self.locked(Mode::Transactional).await;
         let changes = Changes::needed(&mut *session, self.engine.platform())
             .await
@@ -93,18 +114,18 @@ impl Fixture {
     }
 }
 
-fn never() -> CancellationToken {
+pub(crate) fn never() -> CancellationToken {
     CancellationToken::new()
 }
 
-async fn run(session: &mut dyn Session, sql: &str) -> Result<Vec<u64>, Error> {
+pub(crate) async fn run(session: &mut dyn Session, sql: &str) -> Result<Vec<u64>, Error> {
     session
         .run(sql, PATIENCE, &never())
         .await
         .map(|result| result.rows)
 }
 
-async fn count(session: &mut dyn Session, table: &str) -> i64 {
+pub(crate) async fn count(session: &mut dyn Session, table: &str) -> i64 {
     let rows = session
         .query(&format!("SELECT count(*) FROM {table}"), &[])
         .await
@@ -112,7 +133,7 @@ async fn count(session: &mut dyn Session, table: &str) -> i64 {
     rows[0][0].as_int().unwrap()
 }
 
-const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY)";
+pub(crate) const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY)";
 
 pub(crate) async fn runs_several_statements_and_counts_their_rows(fixture: Fixture) {
     let mut session = fixture.begun().await;
@@ -340,7 +361,7 @@ pub(crate) async fn a_trial_leaves_no_tables(fixture: Fixture) {
     assert!(session.columns(Table::Audit).await.unwrap().is_empty());
 }
 
-fn row(fixture: &Fixture, run_id: u128, finished: Timestamp) -> ledger::Row {
+pub(crate) fn row(fixture: &Fixture, run_id: u128, finished: Timestamp) -> ledger::Row {
     ledger::Row {
         run_id: Uuid::from_u128(run_id),
         key: fixture.key(),
@@ -528,7 +549,7 @@ pub(crate) async fn a_thousand_rows_are_read_and_counted(fixture: Fixture) {
 /// Every promise as a test of the module's fixture.
 macro_rules! engine_contract {
     ($fixture:expr) => {
-        $crate::contract::engine::engine_contract! { @each $fixture;
+        $crate::contract::engine::engine_contract! { @each $fixture; engine:
             runs_several_statements_and_counts_their_rows
             a_commit_is_seen_by_others_and_a_rollback_is_not
             a_syntax_error_is_placed
@@ -551,15 +572,28 @@ macro_rules! engine_contract {
             an_unknown_database_is_no_passing_reason
             a_thousand_rows_are_read_and_counted
         }
+        $crate::contract::engine::engine_contract! { @each $fixture; endings:
+            the_end_of_a_transaction_by_a_script_is_told_truthfully
+            after_an_error_nothing_more_of_the_batch_runs
+            a_batch_that_is_stopped_is_undone_and_gone_from_the_server
+            a_batch_that_took_too_long_is_gone_from_the_server
+            the_lock_is_free_after_a_commit_and_after_a_rollback
+            wide_rows_are_counted_but_not_kept
+        }
+        $crate::contract::engine::engine_contract! { @each $fixture; tables:
+            an_old_audit_table_is_brought_up_to_date
+            our_tables_are_found_whatever_a_script_did
+            values_come_back_as_they_went
+        }
     };
-    (@each $fixture:expr; $($promise:ident)*) => {
+    (@each $fixture:expr; $file:ident: $($promise:ident)*) => {
         $(
             #[test]
             fn $promise() {
                 let test = concat!(module_path!(), "::", stringify!($promise));
                 if let Some((fixture, _guard)) = $fixture(test) {
                     $crate::support::postgres::runtime()
-                        .block_on($crate::contract::engine::$promise(fixture));
+                        .block_on($crate::contract::$file::$promise(fixture));
                 }
             }
         )*

@@ -1,3 +1,5 @@
 //! What every implementation of a trait promises.
 
+pub(crate) mod endings;
 pub(crate) mod engine;
+pub(crate) mod tables;
