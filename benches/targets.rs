@@ -45,6 +45,7 @@ fn main() {
     let list = TargetList {
         name: "bench".into(),
         targets: listed,
+        faults: Vec::new(),
     };
     let rules = Rules {
         platform: Platform::SqlServer,

@@ -60,7 +60,12 @@ pub async fn connect_with_retry(
                     return Err(Error::Stopped);
                 }
             }
-            result => return result,
+            result => {
+                if result.is_ok() {
+                    log::debug!("{server}:{database}: logged in at attempt {attempt}");
+                }
+                return result;
+            }
         }
     }
 }

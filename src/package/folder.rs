@@ -11,6 +11,7 @@ use super::{
     folder_settings::{self, FolderSettings, Overrides, Rest},
     names,
     open::{base_name, read_limited},
+    script::derived_id,
 };
 
 /// The name of the optional settings file.
@@ -84,6 +85,9 @@ pub(super) fn open_flat(folder: &Path, limits: &Limits) -> Result<Package, Error
     for (position, file) in (0_u32..).zip(files) {
         let bytes = read_limited(&file.path, &file.name, folder, (limits, &mut budget))?;
         let mut script = Script::new(file.name, bytes);
+        // All scripts run once. The text is part of the identity, so that a script of another folder, or a changed one, is
+        // not taken for one that has run.
+        script.id = derived_id(&[script.file.as_bytes(), &script.bytes]);
         script.order = Some(f64::from(position));
         script.allow_multiple_runs = false;
         script.timeout = Some(Duration::from_secs(20));

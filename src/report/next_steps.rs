@@ -34,7 +34,7 @@ fn build_the_rest(run: &Run, totals: &Totals) -> Option<String> {
     if rest == 0 {
         return None;
     }
-    let first = if wrong > 0 {
+    let first = if wrong > 0 && run.cancelled.is_none() {
         "Correct the cause, then build"
     } else {
         "Build"

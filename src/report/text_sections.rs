@@ -186,7 +186,7 @@ fn target_lines(target: &TargetReport) -> Vec<String> {
         one_line(&target.name(), 200),
         target.state
     )];
-    if !target.missing.is_empty() {
+    if !target.missing.is_empty() && !target.committed.is_empty() {
         let (committed, missing) = (target.committed.join(", "), target.missing.join(", "));
         let line = format!("committed: {committed}; missing: {missing}");
         lines.push(format!("    {}", one_line(&line, MESSAGE_CHARS)));

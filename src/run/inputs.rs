@@ -52,19 +52,23 @@ fn list(settings: &RunSettings, package: Option<&Package>) -> Result<TargetList,
         TargetSource::Inline { server, text } => {
             targets::parse_inline(text, server.as_deref()).map_err(Error::targets)
         }
-        TargetSource::Inferred { server, database } => {
-            Ok(infer(server, database.as_deref(), package))
-        }
+        TargetSource::Inferred { server, database } => infer(server, database.as_deref(), package),
     }
 }
 
 /// One target that maps each name of the package to `database`, or to itself.
-fn infer(server: &str, database: Option<&str>, package: Option<&Package>) -> TargetList {
-    let names: BTreeSet<&str> = package
-        .into_iter()
-        .flat_map(|package| &package.scripts)
-        .map(|script| script.database.as_str())
-        .collect();
+fn infer(
+    server: &str,
+    database: Option<&str>,
+    package: Option<&Package>,
+) -> Result<TargetList, Error> {
+    let scripts = package.into_iter().flat_map(|package| &package.scripts);
+    let names: BTreeSet<&str> = scripts.map(|script| script.database.as_str()).collect();
+    if database.is_none() && names.contains("") {
+        return Err(Error::input(
+            "--database: needed, because scripts of the package name no database",
+        ));
+    }
     let pairs = names
         .into_iter()
         .map(|name| Pair {
@@ -77,8 +81,9 @@ fn infer(server: &str, database: Option<&str>, package: Option<&Package>) -> Tar
         pairs,
         tag: None,
     };
-    TargetList {
+    Ok(TargetList {
         name: "--server and --database".to_owned(),
         targets: vec![Listed { target, line: 1 }],
-    }
+        faults: Vec::new(),
+    })
 }

@@ -92,6 +92,12 @@ async fn run(
         .send_all(targets.iter().map(|(_, target)| target.clone()).collect())
         .await
         .map_err(Error::service)?;
+    log::info!(
+        "run {} builds {} on {} targets",
+        job.run_id,
+        job.package.name,
+        targets.len()
+    );
     let drive = drive::Drive {
         worker,
         queue: &queue,

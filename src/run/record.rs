@@ -38,6 +38,10 @@ pub(super) fn resumed(settings: &RunSettings, package: &Package) -> Result<Optio
         // The ledgers know the run, wherever its files are.
         Err(Error::File { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
             return match settings.resume {
+                Resume::Run(id) if has_runs(root) => Err(Error::input(format!(
+                    "--resume: {} holds runs, but not {id}; name one of them, or another --rootloggingpath",
+                    root.display()
+                ))),
                 Resume::Run(id) => Ok(Some(id)),
                 _ => Err(Error::input(format!(
                     "--resume: {} holds no run; name the run, or the --rootloggingpath that it had",
@@ -82,6 +86,11 @@ pub(super) fn resumed(settings: &RunSettings, package: &Package) -> Result<Optio
     } else {
         Err(Error::input(faults.join("\n")))
     }
+}
+
+/// Whether the folder knows any run.
+fn has_runs(root: &Path) -> bool {
+    fs::read_dir(root.join("runs")).is_ok_and(|mut runs| runs.next().is_some())
 }
 
 fn read_job(path: &Path) -> Result<JobSpec, Error> {

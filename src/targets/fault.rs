@@ -71,16 +71,6 @@ pub struct Faults {
     pub faults: Vec<Fault>,
 }
 
-impl Faults {
-    /// The same faults, of a list called `list`.
-    pub(crate) fn of(self, list: &str) -> Self {
-        Self {
-            list: list.to_owned(),
-            ..self
-        }
-    }
-}
-
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.faults.len();

@@ -4,7 +4,7 @@ use crate::protocol::Target;
 
 use super::{
     Faults, TargetList,
-    cfg::{Problem, ServerFault, parse_lines, read_databases, split_server},
+    cfg::{Problem, ServerFault, read_databases, read_lines, split_server, whole},
 };
 
 /// How faults name the list.
@@ -16,10 +16,11 @@ const NAME: &str = "--override";
 /// as only one of the two can be meant.
 pub fn parse_inline(text: &str, server: Option<&str>) -> Result<TargetList, Faults> {
     let server = server.map(str::trim).filter(|server| !server.is_empty());
-    let targets = parse_lines(text, NAME, |line| read_line(line, server))?;
+    let targets = whole(NAME, read_lines(text, |line| read_line(line, server)))?;
     Ok(TargetList {
         name: NAME.to_owned(),
         targets,
+        faults: Vec::new(),
     })
 }
 

@@ -33,4 +33,6 @@ pub struct TargetList {
     pub name: String,
     /// The targets.
     pub targets: Vec<Listed>,
+    /// Lines that cannot be read; [`check()`] reports them with what else is wrong.
+    pub faults: Vec<Fault>,
 }

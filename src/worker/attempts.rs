@@ -55,12 +55,14 @@ pub(super) async fn build(
             break outcome;
         }
         line.retries += 1;
+        log::debug!("{target}: tried again after {}", first_message(&outcome));
         log.line(&format!("-- tried again: {}", first_message(&outcome)));
         if !backoff.wait(stop).await {
             break outcome;
         }
     };
     fill(&mut line, outcome);
+    log::debug!("{target}: {}", line.state);
     log.line(&format!("-- {}", line.state));
     line
 }

@@ -63,6 +63,10 @@ impl Attempt<'_> {
             database.row = row;
         }
         self.ledger_read = true;
+        log::debug!(
+            "{}: locked; the ledgers of its databases are read",
+            self.target
+        );
         let rows: Vec<Option<Progress>> = self
             .databases
             .iter()

@@ -69,6 +69,7 @@ impl Attempt<'_> {
     }
 
     async fn commit_all(&mut self) -> Result<(), Halt> {
+        log::debug!("{}: commits", self.target);
         let mut committed = 0;
         for index in 0..self.databases.len() {
             let name = self.databases[index].name.clone();

@@ -135,6 +135,11 @@ fn no_build_however_it_fails_shows_its_password() {
             );
             check("standard output", &run.stdout);
             check("standard error", &run.stderr);
+            assert!(
+                code == 2 || way != "variable" || run.stderr.contains("DEBUG sbm::"),
+                "no log was written"
+            );
+            assert_eq!(logs.exists(), code != 2);
             if logs.exists() {
                 check_files(&logs);
             }

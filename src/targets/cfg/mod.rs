@@ -19,19 +19,37 @@ use super::{Fault, Faults, Listed};
 
 /// Reads the text of a `.cfg` file: every target in the order of the file, or every fault.
 pub fn parse_cfg(text: &str) -> Result<Vec<Listed>, Faults> {
-    parse_lines(text, "the target list", |line| {
+    whole("the target list", read_cfg(text))
+}
+
+/// Reads what can be read, and says what cannot.
+pub(super) fn read_cfg(text: &str) -> (Vec<Listed>, Vec<Fault>) {
+    read_lines(text, |line| {
         let (server, rest) =
             split_server(line).map_err(|fault| vec![Problem::new(line, fault.to_string())])?;
         read_databases(server, rest)
     })
 }
 
-/// Reads each line that is neither blank nor a comment by way of `read`.
-pub(super) fn parse_lines(
-    text: &str,
+/// The targets of a list without faults.
+pub(super) fn whole(
     list: &str,
-    mut read: impl FnMut(&str) -> Result<Target, Vec<Problem>>,
+    (targets, faults): (Vec<Listed>, Vec<Fault>),
 ) -> Result<Vec<Listed>, Faults> {
+    if faults.is_empty() {
+        return Ok(targets);
+    }
+    Err(Faults {
+        list: list.to_owned(),
+        faults,
+    })
+}
+
+/// Reads each line that is neither blank nor a comment by way of `read`.
+pub(super) fn read_lines(
+    text: &str,
+    mut read: impl FnMut(&str) -> Result<Target, Vec<Problem>>,
+) -> (Vec<Listed>, Vec<Fault>) {
     let mut targets = Vec::new();
     let mut faults = Vec::new();
     for (line, number) in lines(text).zip(1_u32..) {
@@ -51,13 +69,7 @@ pub(super) fn parse_lines(
             })),
         }
     }
-    if faults.is_empty() {
-        return Ok(targets);
-    }
-    Err(Faults {
-        list: list.to_owned(),
-        faults,
-    })
+    (targets, faults)
 }
 
 /// The lines of a text with any mixture of line ends, without a byte order mark.

@@ -151,7 +151,10 @@ fn all_line_ends_blank_lines_and_comments_are_understood() {
 fn every_fault_of_a_file_is_named_with_its_line() {
     let text = include_str!("../../../tests/fixtures/targets/faulty.cfg");
     let expected = include_str!("../../../tests/fixtures/targets/faulty.txt");
-    let found = parse_cfg(text).unwrap_err().of("faulty.cfg");
+    let found = crate::targets::Faults {
+        list: "faulty.cfg".into(),
+        ..parse_cfg(text).unwrap_err()
+    };
     assert_eq!(found.to_string(), expected.trim_end());
 }
 

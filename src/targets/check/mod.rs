@@ -39,10 +39,13 @@ pub struct Checked {
 /// Two targets that share a database are a fault. A target repeats another exactly when server, pairs and tag are equal
 /// as the platform compares them.
 pub fn check(list: TargetList, rules: &Rules<'_>) -> Result<Checked, Faults> {
-    let TargetList { name, targets } = list;
+    let TargetList {
+        name,
+        targets,
+        mut faults,
+    } = list;
     let duplicates = duplicates::find(rules.platform, &targets, rules.allow_duplicates);
-    let mut faults = Vec::new();
-    if targets.is_empty() {
+    if targets.is_empty() && faults.is_empty() {
         faults.push(Fault::in_lines(Vec::new(), "the list names no target"));
     }
     if rules.concurrency.needs_tag() {

@@ -5,6 +5,7 @@ fn list(text: &str) -> TargetList {
     TargetList {
         name: "list.cfg".into(),
         targets: parse_cfg(text).unwrap(),
+        faults: Vec::new(),
     }
 }
 
@@ -186,4 +187,21 @@ fn faults_of_all_kinds_are_reported_together() {
     };
     let found = check(list("s:other,a\ns:client,a"), &rules).unwrap_err();
     assert_eq!(found.faults.len(), 3, "{found}");
+}
+
+#[test]
+fn lines_that_cannot_be_read_are_reported_with_everything_else() {
+    let (targets, faults) = crate::targets::cfg::read_cfg("s:a\nnonsense\ns:a\n");
+    let list = TargetList {
+        name: "list.cfg".into(),
+        targets,
+        faults,
+    };
+    let message = check(list, &rules(Platform::Sqlite))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("line 2") && message.contains("lines 1 and 3"),
+        "{message}"
+    );
 }
