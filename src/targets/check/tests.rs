@@ -201,7 +201,7 @@ fn lines_that_cannot_be_read_are_reported_with_everything_else() {
         .unwrap_err()
         .to_string();
     assert!(
-        message.contains("line 2") && message.contains("lines 1 and 3"),
+        message.contains("line 2") && message.contains("line 3: repeats line 1"),
         "{message}"
     );
 }
