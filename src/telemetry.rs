@@ -22,6 +22,8 @@ pub fn init(level: Option<LevelFilter>) {
         Some(level) => builder.filter_level(level),
         None => builder.parse_default_env(),
     };
+    // The SQL Server driver would log rows of results at its lowest level.
+    builder.filter_module("tiberius", LevelFilter::Off);
     builder.format_timestamp_millis();
     builder.write_style(style());
     builder.target(Target::Pipe(Box::new(AroundProgress)));

@@ -85,8 +85,7 @@ fn server(reader: &mut Reader<'_>, given: Option<&str>, platform: Platform) -> O
             );
         }
         (Platform::PostgreSql, None) => {
-            let needed =
-                "needed: a PostgreSQL server on which the login may make databases, as host or host:port";
+            let needed = "needed: a PostgreSQL server on which the login may make databases, as host or host:port";
             reader.fault("--server", None, needed);
         }
         _ => {}

@@ -39,6 +39,7 @@ impl Attempt<'_> {
         );
         let started = Timestamp::now();
         let mut whole = true;
+        self.begin_script(index).await?;
         if self.undoes_script(script) {
             self.savepoint(index).await?;
         }
@@ -101,6 +102,15 @@ impl Attempt<'_> {
         self.mode() == Mode::Transactional
             && !script.roll_back_on_error
             && !script.causes_build_failure
+    }
+
+    async fn begin_script(&mut self, index: usize) -> Result<(), Halt> {
+        let database = &mut self.databases[index];
+        database
+            .session
+            .begin_script()
+            .await
+            .map_err(|error| Self::halt(&database.name, &error))
     }
 
     async fn savepoint(&mut self, index: usize) -> Result<(), Halt> {
