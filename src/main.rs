@@ -1,11 +1,14 @@
 //! The command line program.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use sbm::{cli::Invocation, telemetry};
+use tokio::runtime::Runtime;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// How long a thread that does not come back (a file system that hangs, say) may hold up the end of the program.
+const LEFT_BEHIND: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
     let invocation = match Invocation::parse(std::env::args_os()) {
         Ok(invocation) => invocation,
         Err(refusal) => {
@@ -14,11 +17,14 @@ async fn main() -> ExitCode {
         }
     };
     telemetry::init(invocation.log_level());
-    if rustls::crypto::aws_lc_rs::default_provider()
-        .install_default()
-        .is_err()
-    {
-        log::debug!("a TLS provider was installed before");
-    }
-    invocation.run().await.into()
+    let runtime = match Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            log::error!("cannot start: {error}");
+            return ExitCode::from(3);
+        }
+    };
+    let code = runtime.block_on(invocation.run());
+    runtime.shutdown_timeout(LEFT_BEHIND);
+    code.into()
 }

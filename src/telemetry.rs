@@ -24,6 +24,8 @@ pub fn init(level: Option<LevelFilter>) {
     };
     // The SQL Server driver would log rows of results at its lowest level.
     builder.filter_module("tiberius", LevelFilter::Off);
+    // The driver logs every statement at these levels, and scripts may hold secrets.
+    builder.filter_module("tokio_postgres", LevelFilter::Info);
     builder.format_timestamp_millis();
     builder.write_style(style());
     builder.target(Target::Pipe(Box::new(AroundProgress)));

@@ -1,7 +1,7 @@
 //! The command line as its user would type it again, without its secrets.
 
 use super::normalise;
-use crate::report::Command;
+use crate::report::{Command, shell_word};
 
 /// What happens to an option when a command line is repeated.
 enum Part {
@@ -26,15 +26,16 @@ pub(super) fn command() -> Command {
 
 /// How this program was called.
 pub(super) fn program() -> String {
-    std::env::args_os()
-        .next()
-        .map_or_else(|| "sbm".to_owned(), |word| quoted(&word.to_string_lossy()))
+    std::env::args_os().next().map_or_else(
+        || "sbm".to_owned(),
+        |word| shell_word(&word.to_string_lossy()),
+    )
 }
 
 fn from_words(words: &[String]) -> Command {
     let (mut base, mut targets) = (Vec::new(), Vec::new());
     let mut words = words.iter().peekable();
-    base.extend(words.next().map(|program| quoted(program)));
+    base.extend(words.next().map(|program| shell_word(program)));
     while let Some(word) = words.next() {
         let (name, has_value) = match word.split_once('=') {
             Some((name, _)) if name.starts_with("--") => (name, true),
@@ -54,8 +55,8 @@ fn from_words(words: &[String]) -> Command {
             Part::Targets => &mut targets,
             Part::Dropped => continue,
         };
-        list.push(quoted(word));
-        list.extend(value.map(|value| quoted(value)));
+        list.push(shell_word(word));
+        list.extend(value.map(|value| shell_word(value)));
     }
     Command {
         base: base.join(" "),
@@ -66,6 +67,7 @@ fn from_words(words: &[String]) -> Command {
 fn part(name: &str) -> Part {
     match name {
         "--override" | "--server" | "-s" | "--database" | "-d" => Part::Targets,
+        _ if is_joined(name) && !name.starts_with("-p") => Part::Targets,
         "--resume" | "--redo" | "--finish-partial" | "--finishpartial" | "--password" | "-p" => {
             Part::Dropped
         }
@@ -74,18 +76,12 @@ fn part(name: &str) -> Part {
     }
 }
 
-/// `-pSECRET` in one word.
+/// `-pSECRET`, `-sSERVER` or `-dDATABASE` in one word.
 fn is_joined(name: &str) -> bool {
-    name.len() > 2 && name.starts_with("-p")
-}
-
-/// A word as a shell reads it.
-fn quoted(word: &str) -> String {
-    let plain = |char: char| char.is_alphanumeric() || "-_./:=,@%+".contains(char);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
+    name.len() > 2
+        && ["-p", "-s", "-d"]
+            .iter()
+            .any(|short| name.starts_with(short))
 }
 
 #[cfg(test)]
@@ -107,6 +103,11 @@ mod tests {
             (command.base.as_str(), command.targets.as_str()),
             ("sbm build -P p --output json", "-s h -d x")
         );
+        let command = self::command("sbm build -sh -dx -P p");
+        assert_eq!(
+            (command.base.as_str(), command.targets.as_str()),
+            ("sbm build -P p", "-sh -dx")
+        );
     }
 
     #[test]
@@ -119,13 +120,5 @@ mod tests {
         ] {
             assert_eq!(command(line).base, "sbm threaded run -P p", "{line}");
         }
-    }
-
-    #[test]
-    fn words_are_quoted_for_a_shell() {
-        assert_eq!(quoted("a b"), "'a b'");
-        assert_eq!(quoted("it's"), "'it'\\''s'");
-        assert_eq!(quoted("--x=/a/b.cfg"), "--x=/a/b.cfg");
-        assert_eq!(quoted(""), "''");
     }
 }

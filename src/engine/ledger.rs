@@ -90,38 +90,33 @@ impl Progress {
     }
 }
 
-/// What this run has done with the database so far.
+/// What this run has done with the database so far. The database itself is the identity: a resumed run may reach it by
+/// another name of its server, and so by another target key.
 pub async fn read(
     session: &mut dyn Session,
     run_id: Uuid,
-    key: &TargetKey,
     database: &str,
 ) -> Result<Option<Row>, Error> {
     let sql = format!(
-        "SELECT Attempt, PackageSha256, Worker, State, Started, Finished, AuditPending, Detail FROM {} \
-         WHERE RunId = ? AND TargetKey = ? AND DatabaseName = ?",
+        "SELECT TargetKey, Attempt, PackageSha256, Worker, State, Started, Finished, AuditPending, Detail FROM {} \
+         WHERE RunId = ? AND DatabaseName = ?",
         session.table_name(Table::Ledger)
     );
-    let parameters = [
-        run_id.to_string().as_str().into(),
-        key.as_str().into(),
-        database.into(),
-    ];
+    let parameters = [run_id.to_string().as_str().into(), database.into()];
     let rows = session.query(&sql, &parameters).await?;
     let Some(cells) = rows.into_iter().next() else {
         return Ok(None);
     };
-    parse(&cells, run_id, key, database)
-        .map(Some)
-        .ok_or_else(|| {
-            Error::Settings(format!(
-                "the ledger row of run {run_id} in {database} cannot be read"
-            ))
-        })
+    parse(&cells, run_id, database).map(Some).ok_or_else(|| {
+        Error::Settings(format!(
+            "the ledger row of run {run_id} in {database} cannot be read"
+        ))
+    })
 }
 
-fn parse(cells: &[Value], run_id: Uuid, key: &TargetKey, database: &str) -> Option<Row> {
+fn parse(cells: &[Value], run_id: Uuid, database: &str) -> Option<Row> {
     let [
+        key,
         attempt,
         sha256,
         worker,
@@ -141,7 +136,7 @@ fn parse(cells: &[Value], run_id: Uuid, key: &TargetKey, database: &str) -> Opti
     };
     Some(Row {
         run_id,
-        key: key.clone(),
+        key: TargetKey::stored(key.as_text()?),
         database: database.to_owned(),
         attempt: attempt.as_int()?,
         package_sha256: sha256.as_text()?.to_owned(),
@@ -194,19 +189,26 @@ pub async fn write(session: &mut dyn Session, row: &Row, replaces: bool) -> Resu
         row.key.as_str().into(),
         row.database.as_str().into(),
     ];
-    session.execute(&sql, &parameters).await?;
-    Ok(())
+    let written = session.execute(&sql, &parameters).await?;
+    if written == 1 {
+        return Ok(());
+    }
+    Err(Error::Settings(format!(
+        "the ledger row of run {} in {} is gone; somebody else works on the table",
+        row.run_id, row.database
+    )))
 }
 
-/// Removes rows of runs that ended more than `age` ago.
-pub async fn prune(session: &mut dyn Session, age: Duration) -> Result<(), Error> {
+/// Removes rows of other runs that ended more than `age` ago.
+pub async fn prune(session: &mut dyn Session, run_id: Uuid, age: Duration) -> Result<(), Error> {
     let Ok(before) = Timestamp::now().checked_sub(age) else {
         return Ok(());
     };
     let sql = format!(
-        "DELETE FROM {} WHERE Finished < ?",
+        "DELETE FROM {} WHERE Finished < ? AND RunId <> ?",
         session.table_name(Table::Ledger)
     );
-    session.execute(&sql, &[Value::Time(before)]).await?;
+    let parameters = [Value::Time(before), run_id.to_string().as_str().into()];
+    session.execute(&sql, &parameters).await?;
     Ok(())
 }

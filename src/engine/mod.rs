@@ -96,18 +96,34 @@ pub trait Session: Debug + Send {
         Ok(())
     }
 
-    /// Undoes everything since the savepoint, which stays.
+    /// Undoes everything since the savepoint, which is gone then.
     async fn roll_back_to(&mut self, name: &str) -> Result<(), Error> {
         self.execute(&format!("ROLLBACK TO SAVEPOINT {name}"), &[])
+            .await?;
+        self.release(name).await
+    }
+
+    /// Gives up a savepoint that was not needed.
+    async fn release(&mut self, name: &str) -> Result<(), Error> {
+        self.execute(&format!("RELEASE SAVEPOINT {name}"), &[])
             .await?;
         Ok(())
     }
 
-    /// Commits. An error that [is an answer](Error::is_answer) means that nothing was committed; any other leaves it
-    /// open, and only the ledger can tell. Never cancelled once sent.
+    /// After the scripts and before rows of our own: undoes what scripts may have done to the session, and checks what
+    /// would otherwise be checked by the commit, so that a trial tells the truth and the first of several commits is not
+    /// alone.
+    async fn settle(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Commits; without a build's transaction, ends one that a script has left open. An error that
+    /// [is an answer](Error::is_answer) means that nothing was committed; any other leaves it open, and only the ledger can
+    /// tell. Never cancelled once sent.
     async fn commit(&mut self) -> Result<(), Error>;
 
-    /// Rolls back. Dropping the session does the same, but tells nobody when it is done.
+    /// Rolls back. [`Error::TransactionEnded`] when the server says that a script has committed the build's transaction
+    /// unnoticed. Dropping the session rolls back as well, but tells nobody when it is done.
     async fn rollback(&mut self) -> Result<(), Error>;
 
     /// Runs one statement of our own with `?` placeholders; the number of rows it changed.

@@ -133,6 +133,13 @@ pub fn script(
     }
     let mut text =
         format!("-- Tables that sbm needs in each {platform} database. Run as an administrator.\n");
+    if let Some(schema) = schema.filter(|_| platform == Platform::PostgreSql) {
+        text += &format!(
+            "GRANT USAGE ON SCHEMA {} TO {};\n",
+            quote_name(schema),
+            quote_name(login)
+        );
+    }
     for table in Table::ALL {
         let name = match schema.filter(|_| platform == Platform::PostgreSql) {
             Some(schema) => format!("{}.{}", quote_name(schema), table.name(platform)),

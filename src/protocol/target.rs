@@ -159,6 +159,11 @@ impl TargetKey {
         }
     }
 
+    /// A key that was written before, as text.
+    pub fn stored(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     monitor::{Cluster, ServerRow, Totals, Verdict, build_time, clusters, servers},
     protocol::{ErrorReport, PackageRef, Platform, ResultLine, State},
+    worker::log_path,
 };
 
 /// What is known of a run beside its verdict.
@@ -41,6 +42,8 @@ pub struct Run {
     pub left_over: Vec<String>,
     /// The folder to which [`write_all`](super::write_all) writes.
     pub folder: Option<PathBuf>,
+    /// The folder in which the worker keeps a log of each target.
+    pub database_logs: Option<PathBuf>,
     /// The command that was typed, for the next steps.
     pub command: Option<Command>,
 }
@@ -102,6 +105,9 @@ pub struct Report {
     pub warnings: Listing<TargetReport>,
     /// The paths of the files written.
     pub files: Vec<String>,
+    /// The folder that holds a log of each target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_logs: Option<String>,
     /// What to do next, one sentence each.
     pub next_steps: Vec<String>,
 }
@@ -143,6 +149,9 @@ pub struct TargetReport {
     /// The databases that are not committed, where some are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
+    /// The file that tells every batch of the build; none when no worker began it, or where logs are not kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
 }
 
 impl Report {
@@ -158,7 +167,9 @@ impl Report {
         let next_steps = next_steps(&run, &situation.totals);
         let targets = |belongs: fn(&ResultLine) -> bool| {
             let lines = verdict.lines().iter().filter(|line| belongs(line));
-            Listing::of(lines, TargetReport::of)
+            Listing::of(lines, |line| {
+                TargetReport::of(line, run.database_logs.as_deref())
+            })
         };
         Self {
             version: Self::VERSION,
@@ -179,6 +190,7 @@ impl Report {
             unresolved: targets(|line| List::of(line.state) == List::Unresolved),
             warnings: targets(|line| line.state.is_success() && !line.warnings.is_empty()),
             files: run.folder.as_deref().map(shown_paths).unwrap_or_default(),
+            database_logs: run.database_logs.as_deref().map(shown),
             next_steps,
             run_id: run.run_id,
             package: run.package,
@@ -215,7 +227,8 @@ impl TargetReport {
     /// How many errors are kept of a target.
     pub const MOST_ERRORS: usize = 3;
 
-    fn of(line: &ResultLine) -> Self {
+    fn of(line: &ResultLine, logs: Option<&Path>) -> Self {
+        let began = !line.worker.is_empty();
         let databases = line.target.databases();
         Self {
             server: line.target.server.clone(),
@@ -232,6 +245,9 @@ impl TargetReport {
             warnings: line.warnings.clone(),
             committed: line.committed.clone(),
             missing: line.missing.clone(),
+            log: logs
+                .filter(|_| began)
+                .map(|folder| shown(&log_path(folder, &line.target))),
         }
     }
 
@@ -252,12 +268,13 @@ fn situation(run: &Run, totals: Totals) -> Situation {
     }
 }
 
-/// Paths as text: one that is no Unicode must not cost a user the report.
 fn shown_paths(folder: &Path) -> Vec<String> {
-    let paths = paths(folder).into_iter();
-    paths
-        .map(|path| path.to_string_lossy().into_owned())
-        .collect()
+    paths(folder).iter().map(|path| shown(path)).collect()
+}
+
+/// A path as text: one that is no Unicode must not cost a user the report.
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -286,6 +303,7 @@ pub(super) mod tests {
             halted: None,
             left_over: Vec::new(),
             folder: Some(PathBuf::from("logs")),
+            database_logs: Some(PathBuf::from("logs/runs/1/databases")),
             command: None,
         }
     }

@@ -43,6 +43,12 @@ pub fn write_all(folder: &Path, verdict: &Verdict, report: &Report) -> io::Resul
     results.into_iter().collect()
 }
 
+/// Writes a file whole or not at all, as readable as the user's umask allows.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    write_and_persist(folder, path, |to| to.write_all(bytes))
+}
+
 fn replace(
     folder: &Path,
     name: &str,

@@ -13,6 +13,7 @@ mod logs;
 mod next_steps;
 mod plain;
 mod progress_line;
+mod shell;
 mod terminal;
 mod text;
 mod text_format;
@@ -27,7 +28,7 @@ use std::{
 
 pub use document::{Listing, Report, Run, TargetReport};
 pub use exit_code::{ExitCode, Situation, decide, holding, reference_code};
-pub use files::{paths, write_all};
+pub use files::{paths, write_all, write_whole};
 pub use json::Json;
 pub use junit::write_junit;
 pub use lists::{List, write_list};
@@ -35,6 +36,7 @@ pub use logs::{Log, write_log};
 pub use next_steps::{Command, next_steps};
 pub use plain::Plain;
 pub use progress_line::{progress_line, running_lines};
+pub use shell::shell_word;
 pub use terminal::Terminal;
 pub use text::{Style, render};
 

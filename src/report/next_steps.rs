@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{List, Run, text_format::plural};
+use super::{List, Run, shell_word, text_format::plural};
 use crate::monitor::Totals;
 
 /// A command line in two parts, for a user to repeat: what stays, and which databases it names. It holds no secret.
@@ -93,11 +93,7 @@ fn by_state(run: &Run, totals: &Totals) -> [(usize, &'static str, String); 4] {
 
 /// The list as a shell reads it.
 fn list(folder: &Path) -> String {
-    let path = folder.join(List::Failure.file_name()).display().to_string();
-    if path.contains(char::is_whitespace) {
-        return format!("\"{path}\"");
-    }
-    path
+    shell_word(&folder.join(List::Failure.file_name()).display().to_string())
 }
 
 #[cfg(test)]
@@ -181,6 +177,6 @@ mod tests {
         let mut run = run();
         run.folder = Some(PathBuf::from("my logs"));
         let steps = next_steps(&run, &[State::Busy].into_iter().collect());
-        assert!(steps[0].contains("--override \"my logs"), "{steps:?}");
+        assert!(steps[0].contains("--override 'my logs"), "{steps:?}");
     }
 }

@@ -9,6 +9,9 @@ use std::{
 use super::{Report, Reporter, Style, progress_line, render, running_lines};
 use crate::monitor::Progress;
 
+/// What has been running for less than this is not named.
+const SLOW: Duration = Duration::from_secs(1);
+
 /// Writes a line of progress every now and then, and the report as text.
 #[derive(Debug)]
 pub struct Plain<P, R> {
@@ -58,7 +61,11 @@ where
         self.line(&progress_line(progress));
         // The longest-running target is the one that somebody waits for; a failure is told once.
         let lines = running_lines(progress);
-        if let Some(longest) = lines.first().filter(|_| !progress.current.is_empty()) {
+        let is_slow = progress
+            .current
+            .first()
+            .is_some_and(|running| running.elapsed >= SLOW);
+        if let Some(longest) = lines.first().filter(|_| is_slow) {
             self.line(&format!("  {longest}"));
         }
         if progress.failed > self.failures_told

@@ -1,8 +1,6 @@
 //! Progress in words.
 
-use std::time::Duration;
-
-use super::text_format::{duration, one_line, place};
+use super::text_format::{one_line, place, whole_seconds};
 use crate::monitor::{Progress, Running};
 
 /// The counts, the rate and the time that is left, on one line.
@@ -24,7 +22,7 @@ pub fn progress_line(progress: &Progress) -> String {
     }
     let left = progress.settled() < progress.total;
     if let Some(remaining) = progress.remaining.filter(|_| left) {
-        parts.push(format!("about {} left", duration(whole(remaining))));
+        parts.push(format!("about {} left", whole_seconds(remaining)));
     }
     parts.join(", ")
 }
@@ -59,7 +57,7 @@ fn running(running: &Running) -> String {
         "{}{}, {}",
         one_line(&running.name, 60),
         script.unwrap_or_default(),
-        duration(whole(running.elapsed))
+        whole_seconds(running.elapsed)
     )
 }
 
@@ -71,14 +69,9 @@ fn rate_text(per_second: f64) -> String {
     format!("{:.1}/min", per_second * 60.0)
 }
 
-/// Tenths of a second would only flicker.
-fn whole(time: Duration) -> Duration {
-    Duration::from_secs(time.as_secs())
-}
-
 #[cfg(test)]
 pub(super) mod tests {
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     use super::*;
     use crate::{
@@ -154,8 +147,8 @@ pub(super) mod tests {
         assert_eq!(
             running_lines(&progress(Instant::now())),
             [
-                "db1:a 02_orders.sql, 12.0 s",
-                "db1:b, 0.0 s",
+                "db1:a 02_orders.sql, 12 s",
+                "db1:b, 0 s",
                 "and 1 more",
                 "latest failure: db2:c RolledBack: 02_orders.sql:14: no such table",
             ]

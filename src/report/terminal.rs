@@ -136,6 +136,6 @@ mod tests {
             drawn.contains("] 41 of 100 done, 40 ok, 1 failed"),
             "{drawn}"
         );
-        assert!(drawn.contains("  db1:a 02_orders.sql, 12.0 s"), "{drawn}");
+        assert!(drawn.contains("  db1:a 02_orders.sql, 12 s"), "{drawn}");
     }
 }

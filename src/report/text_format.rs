@@ -59,6 +59,9 @@ pub(super) fn place(error: &ErrorReport) -> String {
 /// A duration as a person says it.
 pub(super) fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
+    if seconds == 0 {
+        return format!("{} ms", time.subsec_millis());
+    }
     if seconds < 60 {
         // Cut, not rounded: 59.96 s must not become 60.0 s.
         return format!("{seconds}.{} s", time.subsec_millis() / 100);
@@ -68,6 +71,14 @@ pub(super) fn duration(time: Duration) -> String {
         return format!("{minutes} min {:02} s", seconds % 60);
     }
     format!("{} h {:02} min", minutes / 60, minutes % 60)
+}
+
+/// A duration in which tenths of a second would only flicker.
+pub(super) fn whole_seconds(time: Duration) -> String {
+    match time.as_secs() {
+        seconds if seconds < 60 => format!("{seconds} s"),
+        _ => duration(time),
+    }
 }
 
 /// `1 target`, `2 targets`.
@@ -124,7 +135,9 @@ mod tests {
     #[test]
     fn durations_are_told_in_fitting_units() {
         let cases = [
-            (0, "0.0 s"),
+            (0, "0 ms"),
+            (999, "999 ms"),
+            (1_000, "1.0 s"),
             (59_960, "59.9 s"),
             (60_000, "1 min 00 s"),
             (3_599_999, "59 min 59 s"),
@@ -134,6 +147,9 @@ mod tests {
         for (milliseconds, expected) in cases {
             assert_eq!(duration(Duration::from_millis(milliseconds)), expected);
         }
+        let whole = |seconds: u64| whole_seconds(Duration::from_millis(seconds * 1_000 + 999));
+        assert_eq!((whole(0), whole(59)), ("0 s".into(), "59 s".into()));
+        assert_eq!(whole(60), "1 min 00 s");
     }
 
     proptest! {

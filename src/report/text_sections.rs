@@ -1,6 +1,6 @@
 //! The parts of the text below the verdict; each is left out when it has nothing to say.
 
-use std::time::Duration;
+use std::{borrow::Cow, path::Path, time::Duration};
 
 use super::{
     Listing, Report, Style, TargetReport,
@@ -20,14 +20,14 @@ const MESSAGE_CHARS: usize = 300;
 
 /// Lines under a heading.
 pub(super) struct Section {
-    pub(super) heading: Option<&'static str>,
+    pub(super) heading: Option<String>,
     pub(super) lines: Vec<String>,
 }
 
 impl Section {
-    fn of(heading: &'static str, lines: Vec<String>) -> Option<Self> {
-        (!lines.is_empty()).then_some(Self {
-            heading: Some(heading),
+    fn of(heading: impl Into<String>, lines: Vec<String>) -> Option<Self> {
+        (!lines.is_empty()).then(|| Self {
+            heading: Some(heading.into()),
             lines,
         })
     }
@@ -193,6 +193,7 @@ fn target_lines(target: &TargetReport) -> Vec<String> {
     }
     let warnings = target.warnings.iter().take(3);
     lines.extend(warnings.map(|text| format!("    {}", one_line(text, MESSAGE_CHARS))));
+    lines.extend(target.log.iter().map(|path| format!("    log: {path}")));
     lines
 }
 
@@ -205,10 +206,34 @@ pub(super) fn left_over(report: &Report) -> Option<Section> {
     Section::of("Not removed", lines.collect())
 }
 
-/// Where everything is written down.
+/// Where everything is written down: the folder once, then names.
 pub(super) fn files(report: &Report) -> Option<Section> {
-    let lines = report.files.iter().map(|path| format!("  {path}"));
-    Section::of("Files", lines.collect())
+    let paths: Vec<&Path> = report.files.iter().map(Path::new).collect();
+    let folder = paths.first()?.parent()?;
+    let names = paths.iter().filter_map(|path| path.file_name());
+    let mut lines = wrapped(names.map(|name| name.to_string_lossy()));
+    lines.extend(report.database_logs.iter().map(|logs| {
+        let logs = Path::new(logs);
+        let logs = logs.strip_prefix(folder).unwrap_or(logs);
+        format!("  {}: a log of each target, by server", logs.display())
+    }));
+    Section::of(format!("Files in {}", folder.display()), lines)
+}
+
+/// Words with commas between them, on lines that fit a narrow terminal.
+fn wrapped<'a>(words: impl Iterator<Item = Cow<'a, str>>) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        match lines.last_mut() {
+            Some(line) if line.len() + word.len() < 76 => *line += &format!(", {word}"),
+            Some(line) => {
+                line.push(',');
+                lines.push(format!("  {word}"));
+            }
+            None => lines.push(format!("  {word}")),
+        }
+    }
+    lines
 }
 
 /// What to do next.

@@ -25,6 +25,7 @@ fn text(run: Run, lines: Vec<ResultLine>) -> String {
 fn short() -> Run {
     Run {
         folder: None,
+        database_logs: None,
         ..run()
     }
 }
@@ -48,14 +49,10 @@ Servers
   db1           2   2       -        -        -   2.0 s    2.0 s
   db2           1   1       -        -        -       -        -
 
-Files
-  logs/result.json
-  logs/junit.xml
-  logs/successdatabases.cfg
-  logs/failuredatabases.cfg
-  logs/unresolveddatabases.cfg
-  logs/commits.log
-  logs/errors.log
+Files in logs
+  result.json, junit.xml, successdatabases.cfg, failuredatabases.cfg,
+  unresolveddatabases.cfg, commits.log, errors.log
+  runs/1/databases: a log of each target, by server
 "#;
     assert_eq!(text(run, lines), expected);
 }
@@ -89,17 +86,16 @@ Errors
 
 Failed targets
   db1:b  RolledBack
+    log: logs/runs/1/databases/db1/b.log
   db2:c  RolledBack
+    log: logs/runs/1/databases/db2/c.log
   db2:d  Busy
+    log: logs/runs/1/databases/db2/d.log
 
-Files
-  logs/result.json
-  logs/junit.xml
-  logs/successdatabases.cfg
-  logs/failuredatabases.cfg
-  logs/unresolveddatabases.cfg
-  logs/commits.log
-  logs/errors.log
+Files in logs
+  result.json, junit.xml, successdatabases.cfg, failuredatabases.cfg,
+  unresolveddatabases.cfg, commits.log, errors.log
+  runs/1/databases: a log of each target, by server
 
 Next
   - Correct the cause, then build the rest (3 targets): repeat the command with --override logs/failuredatabases.cfg

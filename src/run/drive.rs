@@ -56,10 +56,11 @@ impl Drive<'_> {
     pub(super) async fn run(mut self) -> Ended {
         let mut early = Early::default();
         let service_failed = self.work(&mut early).await;
-        self.shutdown.drain();
         while let Ok(event) = self.events.try_recv() {
             self.observe(event);
+            self.check_budget(&mut early);
         }
+        self.shutdown.drain();
         self.skip_the_rest().await;
         self.reporter
             .progress(&self.monitor.progress(std::time::Instant::now()));
@@ -108,7 +109,7 @@ impl Drive<'_> {
     /// Nobody else works for this run: what is rolled back while it drains stays so.
     fn observe(&mut self, mut event: Event) {
         if let EventKind::Finished { line } = &mut event.kind {
-            if line.state == State::RolledBack && self.shutdown.is_draining() {
+            if line.state != State::Unknown && self.shutdown.is_draining() {
                 line.is_final = true;
             }
             if !line.is_final {
@@ -119,9 +120,12 @@ impl Drive<'_> {
     }
 
     fn check_budget(&mut self, early: &mut Early) {
-        let Some(budget) = self.budget.filter(|_| !self.shutdown.is_draining()) else {
+        let Some(budget) = self.budget else {
             return;
         };
+        if early.halted.is_some() || early.cancelled.is_some() {
+            return;
+        }
         let progress = self.monitor.progress(std::time::Instant::now());
         if !budget.exceeded(progress.failed, progress.total) {
             return;
@@ -171,7 +175,13 @@ impl Drive<'_> {
     }
 
     /// Targets that never started are said to be skipped; those that did, and came back, stay unknown.
+    ///
+    /// In a run that goes on, an earlier process may have committed what has not been looked at this time: that is unknown,
+    /// and must not come into a list for a new run.
     async fn skip_the_rest(&mut self) {
+        if !self.worker.new_run {
+            return;
+        }
         let left: Result<_, queue::Error> = self.queue.close().await;
         for target in left.unwrap_or_default() {
             let job = &self.worker.job;

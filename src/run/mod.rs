@@ -1,5 +1,6 @@
 //! A run on this machine, one line per stage.
 
+mod brake;
 mod demo;
 mod drive;
 mod inputs;
@@ -11,6 +12,8 @@ use jiff::Timestamp;
 
 pub use demo::demo;
 
+use brake::Brake;
+
 use crate::{
     Error, ExitCode, engine,
     engine::audit,
@@ -19,7 +22,7 @@ use crate::{
     plan::Plan,
     protocol::{JobSpec, PackageRef, Target, TargetKey},
     queue::{InProcess, Queue},
-    report::{self, Command, Report, Run},
+    report::{self, Command, Report, Reporter, Run},
     settings::RunSettings,
     worker::{Results, Shutdown, Worker, identity, prepare::Prepared},
 };
@@ -32,14 +35,15 @@ const LOCK_WAIT_MOST: Duration = Duration::from_secs(24 * 3600);
 
 /// Builds every target from this process, and tells what became of each. `command` is what a user types to do it again.
 pub async fn threaded(settings: RunSettings, command: Command) -> Result<ExitCode, Error> {
-    Ok(run(settings, command, Vec::new()).await?.ended)
+    let mut reporter = report::reporter(settings.output);
+    Ok(run(settings, command, &mut *reporter).await?.ended)
 }
 
-/// The whole run; the report has been shown. `remarks` are told before it begins.
+/// The whole run; the report has been shown.
 async fn run(
     settings: RunSettings,
     command: Command,
-    remarks: Vec<String>,
+    reporter: &mut dyn Reporter,
 ) -> Result<Report, Error> {
     let started = Timestamp::now();
     let inputs = inputs::read(&settings)?;
@@ -55,19 +59,25 @@ async fn run(
         job.build.ledger_schema.clone(),
     )
     .map_err(Error::engine)?;
-    let folder = record::begin(&settings.root_logging_path, &job, &inputs.package, &plan)?;
+    let (folder, _lock) = record::begin(&settings.root_logging_path, &job, &inputs.package, &plan)?;
     let targets: Vec<(TargetKey, Target)> = plan.into_targets();
 
-    let mut reporter = report::reporter(settings.output);
-    for line in remarks.iter().chain(&inputs.warnings) {
+    for line in &inputs.warnings {
         reporter.message(line);
     }
     let (publisher, subscription) = events::InProcess::new();
+    let shutdown = Shutdown::new();
+    let brake = Brake::new(
+        publisher,
+        settings.max_failures,
+        targets.len(),
+        shutdown.clone(),
+    );
     let worker = Arc::new(Worker {
         new_run: resumed.is_none(),
         name: identity::worker(),
         audit: audit::Run::of(&job, identity::user()),
-        events: Arc::new(publisher),
+        events: Arc::new(brake),
         results: Some(
             Results::open(&folder.join("results"), &identity::worker())
                 .map_err(|error| Error::file(&folder, error))?,
@@ -85,7 +95,7 @@ async fn run(
     let drive = drive::Drive {
         worker,
         queue: &queue,
-        shutdown: Shutdown::new(),
+        shutdown,
         monitor: Monitor::new(job.run_id, targets),
         events: subscription,
         reporter: &mut *reporter,
@@ -95,7 +105,7 @@ async fn run(
     };
     let ended = drive.run().await;
 
-    let run = Run {
+    let mut run = Run {
         run_id: job.run_id,
         package: job.package.clone(),
         platform: job.platform,
@@ -108,15 +118,18 @@ async fn run(
         halted: ended.halted,
         left_over: Vec::new(),
         folder: Some(settings.root_logging_path.clone()),
+        database_logs: Some(folder.join("databases")),
         command: Some(command),
     };
-    let report = Report::new(run, &ended.verdict);
-    record::end(
-        &settings.root_logging_path,
-        &folder,
-        &ended.verdict,
-        &report,
-    )?;
+    let mut report = Report::new(run.clone(), &ended.verdict);
+    let root = &settings.root_logging_path;
+    if let Err(error) = record::end(root, &folder, &ended.verdict, &report) {
+        // What became of the databases is told even where it cannot be written down.
+        let reasons = run.service_failed.into_iter().chain([error.chain()]);
+        run.service_failed = Some(reasons.collect::<Vec<_>>().join("; "));
+        run.folder = None;
+        report = Report::new(run, &ended.verdict);
+    }
     reporter
         .finish(&report)
         .or_else(ignore_closed)

@@ -2,7 +2,6 @@
 
 use std::{
     fs, io,
-    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -16,6 +15,7 @@ use crate::{
     protocol::JobSpec,
     report::{self, Report},
     settings::{Resume, RunSettings},
+    worker::RunLock,
 };
 
 const JOB: &str = "job.json";
@@ -57,6 +57,20 @@ pub(super) fn resumed(settings: &RunSettings, package: &Package) -> Result<Optio
             package.sha256()
         ));
     }
+    let schemas = [&job.build.ledger_schema, &settings.build.ledger_schema];
+    if schemas[0] != schemas[1] {
+        let [began, given] = schemas.map(|schema| schema.as_deref().unwrap_or("none"));
+        faults.push(format!(
+            "--resume: run {} keeps its ledger by --ledgerschema {began}; given is {given}",
+            job.run_id
+        ));
+    }
+    if job.build.transactional != settings.build.transactional {
+        faults.push(format!(
+            "--resume: run {} began with --transactional {}; given is {}",
+            job.run_id, job.build.transactional, settings.build.transactional
+        ));
+    }
     if job.platform != settings.platform {
         faults.push(format!(
             "--resume: run {} is for {}, not for {}",
@@ -85,15 +99,23 @@ fn read_job(path: &Path) -> Result<JobSpec, Error> {
     Ok(job)
 }
 
-/// Writes package, plan and job: all that a worker needs to go on with the run. Returns the folder of the run.
+/// Writes package, plan and job: all that a worker needs to go on with the run. Returns the folder of the run, which is
+/// this process's as long as the lock is held.
 pub(super) fn begin(
     root: &Path,
     job: &JobSpec,
     package: &Package,
     plan: &Plan,
-) -> Result<PathBuf, Error> {
+) -> Result<(PathBuf, RunLock), Error> {
     let folder = folder(root, job.run_id);
     fs::create_dir_all(&folder).map_err(|error| Error::file(&folder, error))?;
+    let lock = RunLock::try_take(&folder).map_err(|error| Error::file(&folder, error))?;
+    let lock = lock.ok_or_else(|| {
+        Error::input(format!(
+            "another process works for run {}; wait for its end",
+            job.run_id
+        ))
+    })?;
     let bytes = serde_json::to_vec_pretty(job).map_err(Error::service)?;
     package
         .write_sbm(&folder.join("package.sbm"))
@@ -101,7 +123,7 @@ pub(super) fn begin(
     write(&folder.join("plan.json"), &plan.to_json())?;
     write(&folder.join(JOB), &bytes)?;
     write(&root.join(JOB), &bytes)?;
-    Ok(folder)
+    Ok((folder, lock))
 }
 
 /// Writes the outcome twice: into the folder of the run, and into the root, which shows the last run.
@@ -117,15 +139,6 @@ pub(super) fn end(
     Ok(())
 }
 
-/// Writes a file whole or not at all.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let write = || {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(bytes)?;
-        file.persist(path).map_err(|error| error.error)
-    };
-    write()
-        .map(|_| ())
-        .map_err(|error| Error::file(path, error))
+    report::write_whole(path, bytes).map_err(|error| Error::file(path, error))
 }

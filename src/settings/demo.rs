@@ -4,7 +4,10 @@ use clap::Args;
 use secrecy::SecretString;
 
 use super::{Environment, Faults, LoginArguments, login, reader::Reader, run::output};
-use crate::protocol::{Connection, Platform};
+use crate::{
+    protocol::{Connection, Platform},
+    report::Output,
+};
 
 /// The options of `demo`, as typed.
 #[derive(Args, Clone, Debug, Default)]
@@ -46,8 +49,8 @@ pub struct DemoSettings {
     pub password: Option<SecretString>,
     /// How to log in, as typed: the demo hands it on to the run.
     pub login: LoginArguments,
-    /// What goes to standard output, as typed.
-    pub output: Option<String>,
+    /// What goes to standard output.
+    pub output: Output,
 }
 
 impl DemoSettings {
@@ -56,8 +59,6 @@ impl DemoSettings {
         let mut reader = Reader::new(environment);
         let platform = typed.platform.as_deref().unwrap_or("SQLite");
         let platform = reader.platform(Some(platform));
-        // Read here for its faults; the run reads it again for its meaning.
-        output(&mut reader, typed.output.as_deref());
         let (connection, password) = login::read(&mut reader, &typed.login, platform);
         let settings = Self {
             targets: reader.number("--targets", typed.targets.as_deref(), 200, 1..=10_000),
@@ -67,7 +68,7 @@ impl DemoSettings {
             connection,
             password,
             login: typed.login.clone(),
-            output: typed.output.clone(),
+            output: output(&mut reader, typed.output.as_deref()),
         };
         reader.finish()?;
         Ok(settings)

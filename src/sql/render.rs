@@ -311,13 +311,16 @@ fn on_one_line(value: &str) -> String {
     value.replace(ends_line, " ")
 }
 
-/// A tag that does not occur in `body`: as many candidates are tried as there are occurrences of their beginning, and one.
+/// A tag that neither occurs in `body` nor starts at its very end: as many candidates are tried as there are occurrences
+/// of their beginning, and one.
 fn fresh_tag(body: &str) -> String {
     let used: HashSet<u64> = body
         .match_indices("$sbm")
         .filter_map(|(index, found)| {
             let tail = body.get(index + found.len()..)?;
-            let digits = tail.find(|character: char| !character.is_ascii_digit())?;
+            let digits = tail
+                .find(|character: char| !character.is_ascii_digit())
+                .unwrap_or(tail.len());
             tail.get(..digits)?.parse().ok()
         })
         .collect();
@@ -483,6 +486,11 @@ mod tests {
             Dialect::Postgres,
             "x$",
             &[("$$#BuildDescription#$$", "$sbm0$x$$sbm0$")],
+        );
+        check(
+            Dialect::Postgres,
+            "$$ $sbm0",
+            &[("$$#BuildDescription#$$", "$sbm1$$$ $sbm0$sbm1$")],
         );
     }
 

@@ -21,6 +21,9 @@ use crate::{
 /// How long logins are repeated.
 const CONNECT_BUDGET: Duration = Duration::from_secs(30);
 
+/// How long a lock is waited for when a build is over and only its traces are to be written.
+pub(super) const AFTERWARDS: Duration = Duration::from_secs(30);
+
 /// What became of a target.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
@@ -82,6 +85,8 @@ pub(super) struct Database {
     pub(super) session: Box<dyn Session>,
     /// What this run has done with it before.
     pub(super) row: Option<ledger::Row>,
+    /// Where the row stood before this attempt.
+    pub(super) before: Option<ledger::Progress>,
     /// Whether scripts run in it; not when an earlier attempt of this run committed it.
     pub(super) runs: bool,
     pub(super) done: Vec<Done>,
@@ -189,6 +194,7 @@ impl<'a> Attempt<'a> {
                 name,
                 session,
                 row,
+                before: None,
                 runs: true,
                 done,
                 once,
@@ -227,10 +233,7 @@ impl<'a> Attempt<'a> {
             }
             let found = match elsewhere::database(self.worker, &name) {
                 None => audit::already_run(&mut *self.databases[index].session, &ids, None).await,
-                Some(other) => {
-                    elsewhere::already_run(self.worker, &self.target.server, other, &name, &ids)
-                        .await
-                }
+                Some(other) => elsewhere::already_run(self, other, index, &ids).await,
             };
             self.databases[index].once = found.map_err(|error| Self::halt(&name, &error))?;
         }
@@ -259,9 +262,21 @@ impl<'a> Attempt<'a> {
         }
         for index in 0..self.databases.len() {
             if self.databases[index].runs {
-                self.write_row(index, ledger::Progress::Started, None)
-                    .await
-                    .map_err(|error| Self::halt(&self.databases[index].name, &error))?;
+                let written = self.write_row(index, ledger::Progress::Started, None).await;
+                let Err(error) = written else {
+                    continue;
+                };
+                let mut halt = Self::halt(&self.databases[index].name, &error);
+                if self
+                    .databases
+                    .iter()
+                    .take(index)
+                    .any(|database| database.runs)
+                {
+                    // The rows of the others say that the run has begun there.
+                    halt.state = State::Failed;
+                }
+                return Err(halt);
             }
         }
         Ok(())
@@ -334,16 +349,25 @@ impl<'a> Attempt<'a> {
             Duration::from_secs(u64::from(self.worker.job.build.ledger_keep_days) * 24 * 3600);
         let name = self.databases[index].name.clone();
         let mut detail = None;
+        self.databases[index].session.settle().await?;
         if elsewhere::database(self.worker, &name).is_some() {
             detail = elsewhere::detail(&self.databases[index].done);
-        } else {
-            let rows = audit_rows(self.worker, &self.databases[index].done);
-            let session = &mut *self.databases[index].session;
-            audit::insert(session, &self.worker.audit, &name, &rows).await?;
+        } else if self.mode() == Mode::Transactional {
+            self.write_audit(index, 0).await?;
         }
-        ledger::prune(&mut *self.databases[index].session, keep).await?;
+        let run_id = self.worker.job.run_id;
+        ledger::prune(&mut *self.databases[index].session, run_id, keep).await?;
         self.write_row(index, ledger::Progress::Committed, detail)
             .await
+    }
+
+    /// The audit rows of one database, those of its first `from` scripts left out.
+    pub(super) async fn write_audit(&mut self, index: usize, from: usize) -> Result<(), Error> {
+        let database = &mut self.databases[index];
+        let done = database.done.get(from..).unwrap_or_default();
+        let rows = audit_rows(self.worker, done);
+        let session = &mut *database.session;
+        audit::insert(session, &self.worker.audit, &database.name, &rows).await
     }
 
     async fn commit_all(&mut self) -> Result<(), Halt> {
@@ -358,7 +382,7 @@ impl<'a> Attempt<'a> {
             let fate = if error.is_answer() {
                 Fate::NotCommitted
             } else {
-                resolve::fate(self.worker, self.target, self.key, &name).await
+                resolve::fate(self.worker, self.target, &name).await
             };
             match fate {
                 Fate::Committed => committed += usize::from(self.databases[index].runs),
@@ -367,7 +391,11 @@ impl<'a> Attempt<'a> {
                 {
                     return Err(Self::halt(&name, &error));
                 }
-                Fate::NotCommitted => return Err(self.partly(index, &error)),
+                Fate::NotCommitted => {
+                    let halt = self.partly(index, &error);
+                    self.write_elsewhere().await;
+                    return Err(halt);
+                }
                 Fate::Unreachable => {
                     let error = Some(report(&name, &error));
                     return Err(Halt {
@@ -387,6 +415,7 @@ impl<'a> Attempt<'a> {
         for (place, database) in self.databases.iter_mut().enumerate() {
             if place >= index && database.runs {
                 database.row = None;
+                database.done.clear();
             }
         }
         let error = Some(report(&self.databases[index].name, error));
@@ -420,41 +449,55 @@ impl<'a> Attempt<'a> {
         Ok(self.outcome(State::Committed))
     }
 
-    /// Audit rows for another database follow the commit; a failure is a warning, and the ledger remembers.
+    /// Audit rows for another database follow the commit, or the end without a transaction; a failure is a warning, and
+    /// the ledger remembers what is committed.
     async fn write_elsewhere(&mut self) {
         for index in 0..self.databases.len() {
-            if !self.databases[index]
-                .row
-                .as_ref()
-                .is_some_and(|row| row.audit_pending)
-            {
+            if self.databases[index].done.is_empty() {
                 continue;
             }
             if let Err(error) = elsewhere::write(self, index).await {
+                let database = &self.databases[index];
+                let pending = database.row.as_ref().is_some_and(|row| row.audit_pending);
+                let later = if pending {
+                    "; --resume writes them"
+                } else {
+                    ""
+                };
                 self.warnings.push(format!(
-                    "committed, but the audit rows of {} are not written yet: {error}",
-                    self.databases[index].name
+                    "the audit rows of {} are not written: {error}{later}",
+                    database.name
                 ));
             }
         }
     }
 
-    /// Rolls back what is open. Whoever cannot be reached rolls back by itself: no COMMIT was sent.
-    pub(super) async fn roll_back_all(&mut self) {
+    /// Rolls back what is open; the databases in which a script had committed the transaction unnoticed. Whoever cannot be
+    /// reached rolls back by itself: no COMMIT was sent.
+    pub(super) async fn roll_back_all(&mut self) -> Vec<String> {
+        let mut committed = Vec::new();
         for database in &mut self.databases {
-            if let Err(error) = database.session.rollback().await {
-                self.log
-                    .line(&format!("rollback in {}: {error}", database.name));
+            let Err(error) = database.session.rollback().await else {
+                continue;
+            };
+            self.log
+                .line(&format!("rollback in {}: {error}", database.name));
+            if matches!(error, Error::TransactionEnded) {
+                committed.push(database.name.clone());
             }
         }
+        committed
     }
 
     /// After an error: rolls back, and leaves a row where a part may have been applied.
-    pub(super) async fn abandon(&mut self, halt: &Halt) {
+    pub(super) async fn abandon(&mut self, halt: &mut Halt) {
         if halt.state == State::Unknown {
             return;
         }
-        self.roll_back_all().await;
+        let mut applied = self.roll_back_all().await;
+        if !applied.is_empty() {
+            (halt.state, halt.is_final, halt.retry) = (State::Failed, true, Retry::No);
+        }
         if halt.state != State::Failed || self.trial() {
             return;
         }
@@ -462,20 +505,25 @@ impl<'a> Attempt<'a> {
             .error
             .as_ref()
             .map(|error| error.message.chars().take(500).collect::<String>());
-        let failed = halt.error.as_ref().and_then(|error| error.database.clone());
+        applied.extend(halt.error.as_ref().and_then(|error| error.database.clone()));
         for index in 0..self.databases.len() {
             let touched = match self.mode() {
-                Mode::Autocommit => self.databases[index].runs,
-                Mode::Transactional => {
-                    failed.as_deref() == Some(self.databases[index].name.as_str())
+                Mode::Autocommit => {
+                    let row = self.databases[index].row.as_ref();
+                    self.databases[index].runs
+                        && row.is_none_or(|row| row.state != ledger::Progress::Committed)
                 }
+                Mode::Transactional => applied.contains(&self.databases[index].name),
             };
             if touched && let Err(error) = self.write_failed(index, why.clone()).await {
                 self.warnings.push(format!(
-                    "the ledger of {} has no row: {error}",
+                    "the ledger of {} does not say that the build failed: {error}",
                     self.databases[index].name
                 ));
             }
+        }
+        if self.mode() == Mode::Autocommit {
+            self.write_elsewhere().await;
         }
     }
 
@@ -485,14 +533,13 @@ impl<'a> Attempt<'a> {
         }
         // The lock went with the transaction; the row is a transaction of its own.
         let never = CancellationToken::new();
-        let (wait, name) = (
-            self.worker.job.build.lock_wait,
-            self.databases[index].name.clone(),
-        );
+        let name = self.databases[index].name.clone();
         let session = &mut *self.databases[index].session;
-        session.lock(Mode::Transactional, wait, &never).await?;
+        session
+            .lock(Mode::Transactional, AFTERWARDS, &never)
+            .await?;
         session.begin().await?;
-        let row = ledger::read(session, self.worker.job.run_id, self.key, &name).await?;
+        let row = ledger::read(session, self.worker.job.run_id, &name).await?;
         self.databases[index].row = row;
         self.write_row(index, ledger::Progress::Failed, why).await?;
         self.databases[index].session.commit().await
@@ -509,14 +556,22 @@ impl<'a> Attempt<'a> {
 
     /// Names of databases with and without a committed row.
     pub(super) fn split(&self) -> (Vec<String>, Vec<String>) {
-        let is_committed = |database: &&Database| {
-            database
-                .row
-                .as_ref()
-                .is_some_and(|row| row.state == ledger::Progress::Committed)
-        };
-        let (committed, missing): (Vec<&Database>, Vec<&Database>) =
-            self.databases.iter().partition(is_committed);
+        self.split_by(|database| database.row.as_ref().map(|row| row.state))
+    }
+
+    /// The same as it was before this attempt.
+    pub(super) fn split_before(&self) -> (Vec<String>, Vec<String>) {
+        self.split_by(|database| database.before)
+    }
+
+    fn split_by(
+        &self,
+        progress: impl Fn(&Database) -> Option<ledger::Progress>,
+    ) -> (Vec<String>, Vec<String>) {
+        let (committed, missing): (Vec<&Database>, Vec<&Database>) = self
+            .databases
+            .iter()
+            .partition(|database| progress(database) == Some(ledger::Progress::Committed));
         let names = |list: Vec<&Database>| {
             list.into_iter()
                 .map(|database| database.name.clone())

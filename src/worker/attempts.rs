@@ -2,17 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
-use tokio_util::sync::CancellationToken;
-
 use super::{
-    Worker,
+    Shutdown, Worker,
     attempt::{Attempt, Halt, Outcome, Retry},
 };
 use crate::{
-    engine::Backoff,
+    engine::{Backoff, ledger::Progress},
     protocol::{EventKind, ResultLine, State, Target, TargetKey},
 };
+use jiff::Timestamp;
 
 /// Repetitions after dead-locks, serialization failures and lost connections.
 const TRANSIENT_RETRIES: u32 = 3;
@@ -23,8 +21,9 @@ pub(super) async fn build(
     target: Target,
     key: TargetKey,
     fresh: bool,
-    stop: CancellationToken,
+    shutdown: Shutdown,
 ) -> ResultLine {
+    let stop = shutdown.stop_token();
     worker.event(
         &key,
         EventKind::Started {
@@ -42,22 +41,22 @@ pub(super) async fn build(
     let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(10));
     let mut budget = Budget::new(&worker);
     let outcome = loop {
-        let mut attempt = Attempt::new(&worker, &target, &key, &stop, &mut log);
-        let halt = match attempt.run().await {
+        let mut attempt = Attempt::new(&worker, &target, &key, stop, &mut log);
+        let mut halt = match attempt.run().await {
             Ok(outcome) => break outcome,
             Err(halt) => halt,
         };
-        attempt.abandon(&halt).await;
+        attempt.abandon(&mut halt).await;
         let ended = give_up(&mut attempt, halt, fresh);
         // The connections go before the pause, and the locks with them.
         drop(attempt);
         let (outcome, retry) = ended;
-        if stop.is_cancelled() || !budget.allows(retry) {
+        if shutdown.is_draining() || !budget.allows(retry) {
             break outcome;
         }
         line.retries += 1;
         log.line(&format!("-- tried again: {}", first_message(&outcome)));
-        if !backoff.wait(&stop).await {
+        if !backoff.wait(stop).await {
             break outcome;
         }
     };
@@ -98,17 +97,37 @@ impl Budget {
     }
 }
 
+/// What a broken-off attempt says about its target: what earlier attempts of this run have left counts, too.
 fn give_up(attempt: &mut Attempt<'_>, halt: Halt, fresh: bool) -> (Outcome, Retry) {
     let mut outcome = attempt.outcome(halt.state);
     outcome.is_final = halt.is_final;
-    if !fresh && !attempt.ledger_read {
-        // An earlier attempt of this run may have committed; without a look into the ledger nothing is known.
-        outcome.state = Some(State::Unknown);
-        outcome.is_final = false;
-    }
     outcome.errors.extend(halt.error);
-    if halt.state == State::PartlyCommitted {
-        (outcome.committed, outcome.missing) = attempt.split();
+    if !attempt.ledger_read {
+        if !fresh {
+            // An earlier attempt may have committed; without a look into the ledger nothing is known. Who has waited for
+            // a lock as long as the user wants does not come back at once to wait again.
+            outcome.is_final = halt.state == State::Busy;
+            outcome.state = Some(State::Unknown);
+        }
+        return (outcome, halt.retry);
+    }
+    match halt.state {
+        State::PartlyCommitted => (outcome.committed, outcome.missing) = attempt.split(),
+        State::RolledBack => {
+            let has = |progress| {
+                attempt
+                    .databases
+                    .iter()
+                    .any(|database| database.before == Some(progress))
+            };
+            if has(Progress::Failed) || has(Progress::Started) {
+                outcome.state = Some(State::Failed);
+            } else if has(Progress::Committed) {
+                outcome.state = Some(State::PartlyCommitted);
+                (outcome.committed, outcome.missing) = attempt.split_before();
+            }
+        }
+        _ => {}
     }
     (outcome, halt.retry)
 }

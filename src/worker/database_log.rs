@@ -117,7 +117,7 @@ impl DatabaseLog {
 }
 
 /// `<folder>/<server>/<databases>.log`, with every name made safe for all file systems.
-pub(super) fn path(folder: &Path, target: &Target) -> PathBuf {
+pub fn path(folder: &Path, target: &Target) -> PathBuf {
     let databases = target.databases().join("+");
     folder
         .join(safe(&target.server))

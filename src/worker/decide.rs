@@ -1,7 +1,7 @@
 //! What a target's databases have seen of this run, and what follows from it.
 
 use super::{
-    attempt::{Attempt, Halt, Outcome},
+    attempt::{Attempt, Halt, Outcome, Retry},
     elsewhere,
 };
 use crate::{
@@ -46,15 +46,21 @@ impl Attempt<'_> {
             let row = ledger::read(
                 &mut *database.session,
                 self.worker.job.run_id,
-                self.key,
                 &database.name,
             )
-            .await;
-            database.row = row.map_err(|error| Self::halt(&database.name, &error))?;
-            database.runs = database
-                .row
+            .await
+            .map_err(|error| Self::halt(&database.name, &error))?;
+            if let Some(row) = row
+                .as_ref()
+                .filter(|row| row.package_sha256 != self.worker.job.package.sha256)
+            {
+                return Err(Self::other_package(&database.name, row));
+            }
+            database.runs = row
                 .as_ref()
                 .is_none_or(|row| row.state != Progress::Committed);
+            database.before = row.as_ref().map(|row| row.state);
+            database.row = row;
         }
         self.ledger_read = true;
         let rows: Vec<Option<Progress>> = self
@@ -62,14 +68,14 @@ impl Attempt<'_> {
             .iter()
             .map(|database| database.row.as_ref().map(|row| row.state))
             .collect();
-        let state = match decision(&rows, &self.worker.job.build) {
+        let state = match decision(&rows, &self.word_of_user()) {
             Decision::Run => return Ok(None),
             Decision::Report(state) => state,
         };
-        if state == State::AlreadyCommitted {
+        self.roll_back_all().await;
+        if state == State::AlreadyCommitted && !self.trial() {
             self.write_what_is_pending().await;
         }
-        self.roll_back_all().await;
         let (committed, missing) = self.split();
         let mut outcome = self.outcome(state);
         if state != State::AlreadyCommitted {
@@ -79,18 +85,52 @@ impl Attempt<'_> {
         Ok(Some(outcome))
     }
 
+    /// The options, where the user's word to do something again holds: for what was there when it was given.
+    fn word_of_user(&self) -> BuildOptions {
+        let mut options = self.worker.job.build.clone();
+        let later = |row: &&ledger::Row| {
+            row.state != Progress::Committed && row.started >= self.worker.job.created
+        };
+        if self
+            .databases
+            .iter()
+            .filter_map(|database| database.row.as_ref())
+            .any(|row| later(&row))
+        {
+            options.redo_failed = false;
+            options.redo_interrupted = false;
+        }
+        options
+    }
+
+    fn other_package(database: &str, row: &ledger::Row) -> Halt {
+        let message = format!(
+            "this run has worked on {database} with another package (SHA-256 {}); build this one in a run of its own",
+            row.package_sha256
+        );
+        let error = ErrorReport {
+            database: Some(database.to_owned()),
+            message,
+            ..ErrorReport::default()
+        };
+        Halt {
+            state: State::RolledBack,
+            is_final: true,
+            error: Some(error),
+            retry: Retry::No,
+        }
+    }
+
     /// An earlier attempt committed, but its audit rows for another database are missing.
     async fn write_what_is_pending(&mut self) {
         for index in 0..self.databases.len() {
-            let database = &mut self.databases[index];
-            let Some(row) = database.row.as_ref().filter(|row| row.audit_pending) else {
+            if !self.databases[index]
+                .row
+                .as_ref()
+                .is_some_and(|row| row.audit_pending)
+            {
                 continue;
-            };
-            database.done = row
-                .detail
-                .as_deref()
-                .map(elsewhere::read_detail)
-                .unwrap_or_default();
+            }
             if let Err(error) = elsewhere::write(self, index).await {
                 let name = &self.databases[index].name;
                 self.warnings.push(format!(

@@ -3,21 +3,21 @@
 //! They cannot share the target's transaction. The ledger of the other database keeps them from being written twice, the
 //! ledger of the target remembers that they are missing.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
     Worker,
-    attempt::{Attempt, Done, audit_rows, prepare_tables},
+    attempt::{AFTERWARDS, Attempt, Database, Done, audit_rows, prepare_tables},
 };
 use crate::engine::{Error, Mode, Session, audit, connect_with_retry, ledger, schema::Table};
 
 /// The other database; none when the rows stay in `database`.
 pub(super) fn database<'a>(worker: &'a Worker, database: &str) -> Option<&'a str> {
     let other = worker.job.build.log_to_database.as_deref()?;
-    (!other.eq_ignore_ascii_case(database)).then_some(other)
+    (other != database).then_some(other)
 }
 
 /// What the ledger must remember to write the rows later.
@@ -25,53 +25,73 @@ pub(super) fn detail(done: &[Done]) -> Option<String> {
     serde_json::to_string(done).ok()
 }
 
-/// The opposite of [`detail`].
-pub(super) fn read_detail(text: &str) -> Vec<Done> {
-    serde_json::from_str(text).unwrap_or_default()
-}
-
-/// Which run-once scripts the other database knows for `name`.
+/// Which run-once scripts the other database knows for the one with this index.
 pub(super) async fn already_run(
-    worker: &Worker,
-    server: &str,
+    attempt: &mut Attempt<'_>,
     other: &str,
-    name: &str,
+    index: usize,
     ids: &[Uuid],
 ) -> Result<HashMap<Uuid, Option<String>>, Error> {
-    let mut session = open(worker, server, other).await?;
+    let name = attempt.databases[index].name.clone();
+    let own = place(attempt, other);
+    if let Some(own) = own {
+        return audit::already_run(&mut *attempt.databases[own].session, ids, Some(&name)).await;
+    }
+    let (worker, stop) = (attempt.worker, attempt.stop);
+    let mut session = connect(worker, &attempt.target.server, other, stop).await?;
+    let wait = worker.job.build.lock_wait;
+    session.lock(Mode::Transactional, wait, stop).await?;
     if session.columns(Table::Audit).await?.is_empty() {
         return Ok(HashMap::new());
     }
-    audit::already_run(&mut *session, ids, Some(name)).await
+    audit::already_run(&mut *session, ids, Some(&name)).await
 }
 
-/// Writes the rows of one database, once, and then tells its ledger.
+/// Writes the rows of one database, once for each attempt at it, and then tells its ledger.
+///
+/// The locks of the attempt's transactions are gone by now. All targets of a server want the other database, so it is held
+/// for a moment only; rows of what is committed are written even when the run is told to stop.
 pub(super) async fn write(attempt: &mut Attempt<'_>, index: usize) -> Result<(), Error> {
-    let worker = attempt.worker;
+    let (worker, never) = (attempt.worker, CancellationToken::new());
     let name = attempt.databases[index].name.clone();
     let Some(other) = database(worker, &name) else {
         return Ok(());
     };
-    let mut session = open(worker, &attempt.target.server, other).await?;
-    prepare_tables(&mut *session, worker.engine.platform(), false).await?;
+    let done = done(&attempt.databases[index])?;
+    let row = attempt.databases[index].row.clone();
+    let mut opened;
+    let own = place(attempt, other);
+    let session = match own {
+        Some(own) => &mut *attempt.databases[own].session,
+        None => {
+            opened = connect(worker, &attempt.target.server, other, &never).await?;
+            &mut *opened
+        }
+    };
+    session
+        .lock(Mode::Transactional, AFTERWARDS, &never)
+        .await?;
+    prepare_tables(session, worker.engine.platform(), false).await?;
     let marker = format!("audit:{name}");
-    let known = ledger::read(&mut *session, worker.job.run_id, attempt.key, &marker).await?;
-    let database = &mut attempt.databases[index];
-    if known.is_none() {
-        let rows = audit_rows(worker, &database.done);
-        audit::insert(&mut *session, &worker.audit, &name, &rows).await?;
-        if let Some(row) = &database.row {
+    let known = ledger::read(session, worker.job.run_id, &marker).await?;
+    let made = row.as_ref().map_or(1, |row| row.attempt);
+    if known.as_ref().is_none_or(|known| known.attempt < made) {
+        audit::insert(session, &worker.audit, &name, &audit_rows(worker, &done)).await?;
+        if let Some(row) = row {
             let row = ledger::Row {
                 database: marker,
                 audit_pending: false,
                 detail: None,
-                ..row.clone()
+                ..row
             };
-            ledger::write(&mut *session, &row, false).await?;
+            ledger::write(session, &row, known.is_some()).await?;
         }
         session.commit().await?;
+    } else {
+        session.rollback().await?;
     }
-    if let Some(row) = &mut database.row {
+    let database = &mut attempt.databases[index];
+    if let Some(row) = database.row.as_mut().filter(|row| row.audit_pending) {
         (row.audit_pending, row.detail) = (false, None);
         ledger::write(&mut *database.session, row, true).await?;
         database.session.commit().await?;
@@ -79,14 +99,44 @@ pub(super) async fn write(attempt: &mut Attempt<'_>, index: usize) -> Result<(),
     Ok(())
 }
 
-/// A session on the other database, under its lock. All targets of a server want it, so it is held for a moment only.
-async fn open(worker: &Worker, server: &str, other: &str) -> Result<Box<dyn Session>, Error> {
-    // Rows of what is committed are written even when the run is told to stop.
-    let never = CancellationToken::new();
-    let budget = std::time::Duration::from_secs(30);
-    let mut session = connect_with_retry(&*worker.engine, server, other, budget, &never).await?;
-    session
-        .lock(Mode::Transactional, worker.job.build.lock_wait, &never)
-        .await?;
-    Ok(session)
+/// The scripts that ran: in this attempt, or in the earlier one that committed.
+fn done(database: &Database) -> Result<Vec<Done>, Error> {
+    if database.runs {
+        return Ok(database.done.clone());
+    }
+    let detail = database
+        .row
+        .as_ref()
+        .and_then(|row| row.detail.as_deref())
+        .unwrap_or_default();
+    serde_json::from_str(detail).map_err(|error| {
+        Error::Settings(format!(
+            "the ledger row of {} does not say which scripts ran: {error}",
+            database.name
+        ))
+    })
+}
+
+async fn connect(
+    worker: &Worker,
+    server: &str,
+    other: &str,
+    stop: &CancellationToken,
+) -> Result<Box<dyn Session>, Error> {
+    connect_with_retry(
+        &*worker.engine,
+        server,
+        other,
+        Duration::from_secs(30),
+        stop,
+    )
+    .await
+}
+
+/// The other database, when it belongs to the target itself: then the attempt holds its lock already.
+fn place(attempt: &Attempt<'_>, other: &str) -> Option<usize> {
+    attempt
+        .databases
+        .iter()
+        .position(|database| database.name == other)
 }

@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::{
-    Results, Shutdown, Signals, Worker,
+    Results, RunLock, Shutdown, Signals, Worker,
     prepare::{PackageFaults, Prepared},
     run,
 };
@@ -54,7 +54,17 @@ pub enum Error {
     /// The queue failed.
     #[error(transparent)]
     Queue(#[from] queue::Error),
+    /// The work was broken off.
+    #[error(transparent)]
+    Work(#[from] run::Error),
 }
+
+/// The run has accepted the package, and its SHA-256 is checked.
+const ANY_SIZE: Limits = Limits {
+    script_bytes: u64::MAX,
+    package_bytes: u64::MAX,
+    ratio: u64::MAX,
+};
 
 /// The one secret of a worker, as it comes on standard input.
 #[derive(Default, Deserialize)]
@@ -80,6 +90,17 @@ struct Planned {
 ///
 /// `secrets` is one line of JSON, `{"password": "…"}`, or nothing. The first signal drains.
 pub async fn serve(folder: &Path, secrets: &mut dyn BufRead) -> Result<(), Error> {
+    let lock = RunLock::try_take(folder).map_err(|source| Error::File {
+        path: folder.to_owned(),
+        source,
+    })?;
+    let Some(_lock) = lock else {
+        let why = "another process works for this run".to_owned();
+        return Err(Error::Document {
+            path: folder.to_owned(),
+            why,
+        });
+    };
     let job: JobSpec = document(&folder.join("job.json"))?;
     check_version(&folder.join("job.json"), job.version)?;
     let plan: Planned = document(&folder.join("plan.json"))?;
@@ -118,7 +139,7 @@ pub async fn serve(folder: &Path, secrets: &mut dyn BufRead) -> Result<(), Error
         path: "signals".into(),
         source,
     })?;
-    let work = run(Arc::new(worker), &queue, &shutdown);
+    let work = run::run(Arc::new(worker), &queue, &shutdown);
     tokio::pin!(work);
     loop {
         tokio::select! {
@@ -130,7 +151,7 @@ pub async fn serve(folder: &Path, secrets: &mut dyn BufRead) -> Result<(), Error
 
 fn package(folder: &Path, job: &JobSpec) -> Result<Package, Error> {
     let path = folder.join("package.sbm");
-    let mut package = Package::open(&path, &Limits::default())?;
+    let mut package = Package::open(&path, &ANY_SIZE)?;
     package.name.clone_from(&job.package.name);
     let found = package.sha256();
     if found == job.package.sha256 {

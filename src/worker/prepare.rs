@@ -4,6 +4,7 @@ use std::{ops::Range, time::Duration};
 
 use uuid::Uuid;
 
+use super::readable;
 use crate::{
     engine::audit,
     package::{Package, Script},
@@ -17,8 +18,14 @@ const AUDIT_WHOLE: usize = 1024 * 1024;
 /// The beginning that is recorded of a long script.
 const AUDIT_PART: usize = 64 * 1024;
 
+/// The highest count of a `GO` line.
+const MOST_REPEATS: u32 = 10_000;
+
 /// Faults listed one by one; a package with more is told how many.
 const FAULTS_LISTED: usize = 50;
+
+/// The identity of the script that records `--buildrevision`; its name may be that of a script in the package.
+const REVISION_ID: Uuid = Uuid::from_u128(0x5bd1_e995_70c3_8a4b_9f2e_61d8_04b7_3c11);
 
 /// A package made ready.
 #[derive(Debug)]
@@ -78,8 +85,8 @@ pub struct PreparedBatch {
 pub struct PackageFaults(pub Vec<String>);
 
 impl Prepared {
-    /// Reads every script. All faults are found before anything connects: statements that this kind of build cannot run,
-    /// and values that the audit table cannot hold.
+    /// Reads every script. All faults are found before anything connects: texts that cannot be read, statements that this
+    /// kind of build cannot run, and values that the audit table cannot hold.
     pub fn new(package: &Package, job: &JobSpec) -> Result<Self, PackageFaults> {
         let dialect = Dialect::from(job.platform);
         let tokens = TokenValues {
@@ -92,15 +99,24 @@ impl Prepared {
             dialect,
             tokens,
         };
+        let mut faults = Vec::new();
         for script in &package.scripts {
             let ready = prepared.script(script, &job.build);
+            faults.extend(readable::fault(script, &ready.text, dialect));
             prepared.scripts.push(ready);
         }
         if let Some(revision) = &job.build.build_revision {
             let script = prepared.revision_script(revision, job);
             prepared.scripts.push(script);
         }
-        let faults = prepared.faults(job);
+        faults.extend(prepared.faults(job));
+        if job.build.trial && !job.build.transactional {
+            faults.push(
+                "a trial is rolled back, which a build that is not transactional cannot be"
+                    .to_owned(),
+            );
+        }
+        let faults = shortened(faults);
         if faults.is_empty() {
             Ok(prepared)
         } else {
@@ -116,7 +132,7 @@ impl Prepared {
                 script
                     .batches
                     .iter()
-                    .map(|batch| script.timeout * batch.repeat)
+                    .map(|batch| script.timeout.saturating_mul(batch.repeat))
             })
             .fold(Duration::ZERO, Duration::saturating_add)
     }
@@ -192,21 +208,30 @@ impl Prepared {
         let mut batches = Vec::new();
         for batch in sql::batches(code, self.dialect) {
             let piece = code.get(batch.range.clone()).unwrap_or_default();
-            let pieces = if single {
-                sql::statements(piece, self.dialect)
+            let start = batch.range.start;
+            let mut pieces = vec![batch.range];
+            let mut repeat = batch.repeat;
+            if single {
+                let statements = sql::statements(piece, self.dialect);
+                pieces = statements
                     .into_iter()
-                    .map(|range| batch.range.start + range.start..batch.range.start + range.end)
-                    .collect()
-            } else {
-                vec![batch.range.clone()]
-            };
+                    .map(|range| start + range.start..start + range.end)
+                    .collect();
+                if pieces.len() > 1 {
+                    // The batch as a whole is repeated, not each of its statements.
+                    pieces = (0..repeat.min(MOST_REPEATS))
+                        .flat_map(|_| pieces.clone())
+                        .collect();
+                    repeat = 1;
+                }
+            }
             for range in pieces {
                 let piece = code.get(range.clone()).unwrap_or_default();
                 batches.push(PreparedBatch {
                     sql: sql::replace_tokens(piece, self.dialect, &self.tokens)
                         .text
                         .into_owned(),
-                    repeat: batch.repeat,
+                    repeat,
                     line: lines.line_column(range.start).0,
                     range,
                 });
@@ -225,7 +250,8 @@ impl Prepared {
             "INSERT INTO {table} (VersionNumber) VALUES ('{}')",
             revision.replace('\'', "''")
         );
-        let script = Script::new("Versions Insert.sql", text.into_bytes());
+        let mut script = Script::new("Versions Insert.sql", text.into_bytes());
+        script.id = REVISION_ID;
         let mut script = self.script(&script, &job.build);
         script.in_first_database = true;
         script
@@ -246,13 +272,23 @@ impl Prepared {
             faults.extend(too_long(&of("file name"), &script.file, audit::NAME_CHARS));
             faults.extend(too_long(&of("tag"), &script.tag, audit::TAG_CHARS));
             faults.extend(self.hazards(script, job.build.transactional));
-        }
-        let more = faults.len().saturating_sub(FAULTS_LISTED);
-        if more > 0 {
-            faults.truncate(FAULTS_LISTED);
-            faults.push(format!("and {more} more"));
+            faults.extend(self.repeats(script));
         }
         faults
+    }
+
+    fn repeats(&self, script: &PreparedScript) -> Vec<String> {
+        let lines = sql::LineIndex::new(&script.text);
+        let batches = sql::batches(&script.code, self.dialect).into_iter();
+        let many = batches.filter(|batch| batch.repeat > MOST_REPEATS);
+        many.map(|batch| {
+            let (line, _) = lines.line_column(batch.range.start);
+            format!(
+                "{}:{line}: GO {}; accepted are counts up to {MOST_REPEATS}",
+                script.file, batch.repeat
+            )
+        })
+        .collect()
     }
 
     fn hazards(&self, script: &PreparedScript, transactional: bool) -> Vec<String> {
@@ -289,6 +325,15 @@ fn advice(kind: HazardKind, transactional: bool) -> Option<&'static str> {
         ),
         _ => None,
     }
+}
+
+fn shortened(mut faults: Vec<String>) -> Vec<String> {
+    let more = faults.len().saturating_sub(FAULTS_LISTED);
+    if more > 0 {
+        faults.truncate(FAULTS_LISTED);
+        faults.push(format!("and {more} more"));
+    }
+    faults
 }
 
 fn too_long(what: &str, value: &str, limit: usize) -> Option<String> {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     engine::{Error, Mode, connect_with_retry, ledger, schema::Table},
-    protocol::{ErrorReport, State, Target, TargetKey},
+    protocol::{ErrorReport, State, Target},
 };
 
 /// How long a server that went away may take to come back.
@@ -29,13 +29,8 @@ pub(super) enum Fate {
 }
 
 /// Asks the ledger of one database, under its lock, so that a commit that is still going on is waited for.
-pub(super) async fn fate(
-    worker: &Worker,
-    target: &Target,
-    key: &TargetKey,
-    database: &str,
-) -> Fate {
-    match progress(worker, target, key, database).await {
+pub(super) async fn fate(worker: &Worker, target: &Target, database: &str) -> Fate {
+    match progress(worker, target, database).await {
         Ok(Some(ledger::Progress::Committed)) => Fate::Committed,
         Ok(_) => Fate::NotCommitted,
         Err(error) => {
@@ -48,7 +43,6 @@ pub(super) async fn fate(
 async fn progress(
     worker: &Worker,
     target: &Target,
-    key: &TargetKey,
     database: &str,
 ) -> Result<Option<ledger::Progress>, Error> {
     // The question is short, and its answer is wanted even when the run is told to stop.
@@ -59,24 +53,19 @@ async fn progress(
     if session.columns(Table::Ledger).await?.is_empty() {
         return Ok(None);
     }
-    let row = ledger::read(&mut *session, worker.job.run_id, key, database).await?;
+    let row = ledger::read(&mut *session, worker.job.run_id, database).await?;
     Ok(row.map(|row| row.state))
 }
 
 /// The outcome of a target whose build broke down in this program itself: what the ledgers say, and why it is asked.
-pub(super) async fn reconcile(
-    worker: &Worker,
-    target: &Target,
-    key: &TargetKey,
-    why: &str,
-) -> Outcome {
+pub(super) async fn reconcile(worker: &Worker, target: &Target, why: &str) -> Outcome {
     let mut outcome = Outcome {
         is_final: true,
         ..Outcome::default()
     };
     let mut states = Vec::new();
     for database in target.databases() {
-        match progress(worker, target, key, database).await {
+        match progress(worker, target, database).await {
             Ok(progress) => {
                 states.push(progress);
                 let committed = progress == Some(ledger::Progress::Committed);

@@ -60,32 +60,53 @@ impl Worker {
 }
 
 /// Builds targets until the queue has none left, or until it is told to drain and those that run have ended.
-pub async fn run(
-    worker: Arc<Worker>,
-    queue: &dyn Queue,
-    shutdown: &Shutdown,
-) -> Result<(), queue::Error> {
+///
+/// When the queue fails or a result cannot be kept, no target starts any more; those that run still end as they should.
+pub async fn run(worker: Arc<Worker>, queue: &dyn Queue, shutdown: &Shutdown) -> Result<(), Error> {
     let mut builds = Builds {
         worker,
         shutdown,
         running: JoinSet::new(),
         deliveries: HashMap::new(),
     };
-    let mut accepting = true;
+    let (mut accepting, mut first_error) = (true, None);
     while accepting || !builds.running.is_empty() {
-        tokio::select! {
+        let step = tokio::select! {
             biased;
-            () = shutdown.draining(), if accepting => accepting = false,
-            Some(ended) = builds.running.join_next_with_id(), if !builds.running.is_empty() => {
-                builds.settle(ended, queue).await?;
+            () = shutdown.draining(), if accepting => {
+                accepting = false;
+                Ok(())
             }
-            delivery = queue.receive(), if accepting => match delivery? {
+            Some(ended) = builds.running.join_next_with_id(), if !builds.running.is_empty() => {
+                builds.settle(ended, queue).await
+            }
+            delivery = queue.receive(), if accepting => delivery.map_err(Error::Queue).map(|delivery| match delivery {
                 Some(delivery) => builds.start(delivery),
                 None => accepting = false,
-            }
+            }),
+        };
+        if let Err(error) = step {
+            accepting = false;
+            first_error.get_or_insert(error);
         }
     }
-    Ok(())
+    first_error.map_or(Ok(()), Err)
+}
+
+/// Why a worker stopped taking targets.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The queue failed.
+    #[error(transparent)]
+    Queue(#[from] queue::Error),
+    /// A result line cannot be written.
+    #[error("cannot keep the result of {target}: {source}")]
+    Result {
+        /// The target, as a user knows it.
+        target: String,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
 }
 
 struct Builds<'a> {
@@ -109,9 +130,14 @@ impl Builds<'_> {
     fn start(&mut self, delivery: Delivery) {
         let target = delivery.target.clone();
         let key = target.key(self.worker.job.platform);
-        let stop = self.shutdown.stop_token().clone();
         let fresh = self.worker.new_run && delivery.count == 1;
-        let build = attempts::build(Arc::clone(&self.worker), target, key, fresh, stop);
+        let build = attempts::build(
+            Arc::clone(&self.worker),
+            target,
+            key,
+            fresh,
+            self.shutdown.clone(),
+        );
         let task = self.running.spawn(build);
         self.deliveries.insert(
             task.id(),
@@ -127,7 +153,7 @@ impl Builds<'_> {
         &mut self,
         ended: Result<(Id, ResultLine), JoinError>,
         queue: &dyn Queue,
-    ) -> Result<(), queue::Error> {
+    ) -> Result<(), Error> {
         let (id, line) = match ended {
             Ok((id, line)) => (id, Some(line)),
             Err(error) => (error.id(), self.after_panic(&error)),
@@ -139,12 +165,11 @@ impl Builds<'_> {
         let Some(Running { delivery, .. }) = self.deliveries.remove(&id) else {
             return Ok(());
         };
-        if let Some(results) = &self.worker.results
-            && let Err(error) = results.append(&line)
-        {
-            log::error!("cannot keep the result of {}: {error}", line.target);
-        }
-        let is_final = line.is_final;
+        let kept = match &self.worker.results {
+            Some(results) => results.append(&line),
+            None => Ok(()),
+        };
+        let (is_final, target) = (line.is_final, line.target.to_string());
         let key = line.key.clone();
         self.worker.event(
             &key,
@@ -152,11 +177,17 @@ impl Builds<'_> {
                 line: Box::new(line),
             },
         );
-        if is_final || self.shutdown.is_draining() || delivery.count >= MAX_DELIVERIES {
-            queue.complete(&delivery).await
-        } else {
-            queue.abandon(&delivery).await
+        if let Err(source) = kept {
+            // Somebody else finds out from the ledger what this line would have said.
+            queue.abandon(&delivery).await?;
+            return Err(Error::Result { target, source });
         }
+        if is_final || self.shutdown.is_draining() || delivery.count >= MAX_DELIVERIES {
+            queue.complete(&delivery).await?;
+        } else {
+            queue.abandon(&delivery).await?;
+        }
+        Ok(())
     }
 
     /// Whatever a driver does, it costs one target: the ledger says what became of it.
@@ -177,7 +208,7 @@ impl Builds<'_> {
             return Some(line);
         }
         let task = self.running.spawn(async move {
-            let outcome = resolve::reconcile(&worker, &target, &key, &why).await;
+            let outcome = resolve::reconcile(&worker, &target, &why).await;
             let mut line =
                 ResultLine::new(worker.job.run_id, key, target, &worker.name, State::Unknown);
             attempts::fill(&mut line, outcome);

@@ -3,16 +3,14 @@
 use jiff::Timestamp;
 
 use super::{
-    attempt::{Attempt, Done, Halt, Retry},
+    attempt::{self, Attempt, Done, Halt, Retry},
+    elsewhere,
     prepare::{PreparedBatch, PreparedScript},
 };
 use crate::{
     engine::{Error, Mode, TransactionFate},
     protocol::{ErrorReport, EventKind, State},
 };
-
-/// The savepoint of a script, or of a batch.
-const SAVEPOINT: &str = "sbm_script";
 
 /// How a script went on after an error.
 enum After {
@@ -39,15 +37,19 @@ impl Attempt<'_> {
         );
         let started = Timestamp::now();
         let mut whole = true;
+        let savepoint = savepoint_of(script);
         self.begin_script(index).await?;
         if self.undoes_script(script) {
-            self.savepoint(index).await?;
+            self.mark(index, &savepoint).await?;
         }
         for (number, batch) in script.batches.iter().enumerate() {
             if self.undoes_batch(script) {
-                self.savepoint(index).await?;
+                self.mark(index, &savepoint).await?;
             }
             let Err(error) = self.run_batch(script, batch, number, index).await else {
+                if self.undoes_batch(script) {
+                    self.release(index, &savepoint).await?;
+                }
                 continue;
             };
             whole = false;
@@ -56,8 +58,15 @@ impl Attempt<'_> {
                 After::NextBatch => {}
             }
         }
+        if whole && self.undoes_script(script) {
+            self.release(index, &savepoint).await?;
+        }
+        if self.mode() == Mode::Autocommit {
+            self.end_open(index).await?;
+        }
         if whole {
             self.note_done(script, index, started);
+            self.record_at_once(index).await?;
         }
         Ok(())
     }
@@ -113,13 +122,24 @@ impl Attempt<'_> {
             .map_err(|error| Self::halt(&database.name, &error))
     }
 
-    async fn savepoint(&mut self, index: usize) -> Result<(), Halt> {
+    async fn mark(&mut self, index: usize, savepoint: &str) -> Result<(), Halt> {
         let database = &mut self.databases[index];
-        database
-            .session
-            .savepoint(SAVEPOINT)
-            .await
-            .map_err(|error| Self::halt(&database.name, &error))
+        let marked = database.session.savepoint(savepoint).await;
+        marked.map_err(|error| Self::halt(&database.name, &error))
+    }
+
+    async fn release(&mut self, index: usize, savepoint: &str) -> Result<(), Halt> {
+        let database = &mut self.databases[index];
+        let released = database.session.release(savepoint).await;
+        released.map_err(|error| Self::halt(&database.name, &error))
+    }
+
+    /// Without a build's transaction, one that a script has left open ends with the script: what is recorded of it is true
+    /// then, whatever the next one does.
+    async fn end_open(&mut self, index: usize) -> Result<(), Halt> {
+        let database = &mut self.databases[index];
+        let ended = database.session.commit().await;
+        ended.map_err(|error| failed(attempt::report(&database.name, &error)))
     }
 
     async fn run_batch(
@@ -161,6 +181,10 @@ impl Attempt<'_> {
                 return Err(failed(report));
             }
             self.tolerate(&report);
+            let database = &mut self.databases[index];
+            if let Err(error) = database.session.rollback().await {
+                return Err(failed(attempt::report(&database.name, &error)));
+            }
             return Ok(if script.roll_back_on_error {
                 After::LeaveScript
             } else {
@@ -174,7 +198,7 @@ impl Attempt<'_> {
             return Err(Halt::rolled_back(&error, report));
         }
         let database = &mut self.databases[index];
-        if let Err(error) = database.session.roll_back_to(SAVEPOINT).await {
+        if let Err(error) = database.session.roll_back_to(&savepoint_of(script)).await {
             return Err(Self::halt(&database.name, &error));
         }
         self.tolerate(&report);
@@ -203,6 +227,20 @@ impl Attempt<'_> {
         });
         self.sequence += 1;
     }
+
+    /// Without a transaction a script is recorded when it has run, so that the audit table knows it however the build ends.
+    async fn record_at_once(&mut self, index: usize) -> Result<(), Halt> {
+        let database = &self.databases[index];
+        if self.mode() == Mode::Transactional
+            || elsewhere::database(self.worker, &database.name).is_some()
+        {
+            return Ok(());
+        }
+        let last = database.done.len().saturating_sub(1);
+        self.write_audit(index, last)
+            .await
+            .map_err(|error| failed(attempt::report(&self.databases[index].name, &error)))
+    }
 }
 
 /// A part may have been applied, and nobody may try again without looking.
@@ -213,4 +251,12 @@ fn failed(report: ErrorReport) -> Halt {
         error: Some(report),
         retry: Retry::No,
     }
+}
+
+/// A savepoint of the script's own, within the 32 characters of SQL Server. Scripts use savepoints, too, and must not undo
+/// each other's.
+fn savepoint_of(script: &PreparedScript) -> String {
+    let mut name = script.id.simple().to_string();
+    name.replace_range(..1, "s");
+    name
 }

@@ -5,9 +5,12 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::string_slice,
     reason = "clippy lets tests unwrap, but not the functions that they share"
 )]
 
 mod builds;
 mod command_line;
+mod contract;
+mod engines;
 mod support;

@@ -4,15 +4,19 @@ use std::{
     io::{self, BufRead, IsTerminal},
     path::PathBuf,
     process::ExitCode,
+    time::Duration,
 };
 
 use sbm::{telemetry, worker};
+use tokio::runtime::Runtime;
 
 /// Told when it is called in any other way.
 const USAGE: &str = "usage: sbm-worker RUN_FOLDER   (a folder `runs/<run id>` of sbm; secrets come on standard input)";
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// How long a thread that does not come back may hold up the end of the program.
+const LEFT_BEHIND: Duration = Duration::from_secs(1);
+
+fn main() -> ExitCode {
     telemetry::init(None);
     let mut words = std::env::args_os().skip(1);
     let (Some(folder), None) = (words.next().map(PathBuf::from), words.next()) else {
@@ -26,7 +30,16 @@ async fn main() -> ExitCode {
     } else {
         Box::new(stdin.lock())
     };
-    match worker::serve(&folder, &mut *secrets).await {
+    let runtime = match Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            log::error!("cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let served = runtime.block_on(worker::serve(&folder, &mut *secrets));
+    runtime.shutdown_timeout(LEFT_BEHIND);
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log::error!("{error}");

@@ -4,6 +4,7 @@ use std::error::Error as _;
 
 use bytes::BytesMut;
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use tokio_postgres::error::Severity;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use uuid::Uuid;
 
@@ -83,7 +84,7 @@ pub(super) fn statement_error(error: &tokio_postgres::Error, lost: Option<String
             code: None,
             severity: None,
             message: format!(
-                "the server's answer cannot be read ({}); COPY from or to the client is not supported",
+                "the statement cannot be sent or its answer not be read ({}); COPY from or to the client is one such",
                 chain(error)
             ),
             offset: None,
@@ -93,7 +94,11 @@ pub(super) fn statement_error(error: &tokio_postgres::Error, lost: Option<String
         }));
     };
     let code = answer.code().code();
-    if matches!(answer.severity(), "FATAL" | "PANIC") {
+    // `severity()` is in the server's language; this is not.
+    if matches!(
+        answer.parsed_severity(),
+        Some(Severity::Fatal | Severity::Panic)
+    ) {
         return Error::Lost(format!("{} ({code})", answer.message()));
     }
     let mut message = answer.message().to_owned();

@@ -34,13 +34,17 @@ const LOCK_KEY: i64 = 0x0073_626d_0000_0001;
 /// How long a cancelled statement may take to come back before the connection is dropped.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
 
-/// How long a statement of our own, or a COMMIT, may take.
+/// How long a statement of our own may take.
 const OWN_STATEMENT: Duration = Duration::from_secs(300);
+
+/// How long a COMMIT is waited for: deferred triggers and synchronous standbys take their time. It is never cancelled;
+/// afterwards the ledger is asked.
+const COMMIT: Duration = Duration::from_secs(1_800);
 
 /// Half of what the server allows an idle transaction, less some room.
 const KEEP_ALIVE: Duration = Duration::from_secs(45);
 
-/// Set by each build for its own connection, so that the server ends an orphan within two minutes; and so that the package's
+/// Set by each build for its own connection, so that the server ends an idle orphan within two minutes; and so that the package's
 /// time-outs decide, not a time-out of the role.
 const LIMITS: [(&str, &str); 6] = [
     ("statement_timeout", "0"),
@@ -94,6 +98,7 @@ pub(super) struct PostgresSession {
     ledger_schema: Option<String>,
     mode: Mode,
     wait: Duration,
+    stop: CancellationToken,
     /// The transaction, or in autocommit the process on the server, that must not change.
     identity: Option<String>,
     schema: String,
@@ -126,6 +131,7 @@ impl PostgresSession {
             ledger_schema,
             mode: Mode::Transactional,
             wait: Duration::ZERO,
+            stop: CancellationToken::new(),
             identity: None,
             schema: String::new(),
             catalog: Vec::new(),
@@ -273,6 +279,11 @@ impl PostgresSession {
             Guarded::Done(Err(failed)) if code_is(&failed.error, "55P03") => {
                 return Err(Error::Busy { wait });
             }
+            Guarded::Done(Err(failed)) if code_is(&failed.error, "0A000") => {
+                // What a standby says to READ WRITE; during a failover the next login reaches the primary.
+                self.drop_connection();
+                return Err(Error::Lost("the server is a standby".into()));
+            }
             Guarded::Done(Err(failed)) => return Err(self.error(&failed.error)),
             Guarded::Cancelled { stopped: true, .. } => return Err(Error::Stopped),
             Guarded::Cancelled { .. } => return Err(Error::Busy { wait }),
@@ -301,23 +312,26 @@ impl PostgresSession {
             .iter()
             .map(|(name, value)| format!("{set} {name} TO {value}; "))
             .collect();
-        let schema = self
-            .ledger_schema
-            .as_deref()
-            .map_or("pg_catalog.current_schema()".to_owned(), literal);
-        format!(
-            "{begin}{limits}{set} lock_timeout TO {}; SELECT pg_catalog.{lock}({LOCK_KEY}); \
-             {set} lock_timeout TO DEFAULT; SELECT {identity}, {schema}; \
-             SELECT c.relname, a.attname, \
-             CASE WHEN a.atttypid = 1043 AND a.atttypmod > 0 THEN a.atttypmod - 4 END, \
-             pg_catalog.has_table_privilege(c.oid, 'INSERT') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') \
-             FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
-             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-             WHERE n.nspname = {schema} AND c.relname IN ('{}', '{}') AND c.relkind IN ('r', 'p') \
-             AND a.attnum > 0 AND NOT a.attisdropped",
-            wait.as_millis().clamp(1, i32::MAX as u128),
+        let (audit, ledger) = (
             Table::Audit.name(Platform::PostgreSql),
             Table::Ledger.name(Platform::PostgreSql),
+        );
+        let may = |right: &str| format!("pg_catalog.has_table_privilege(c.oid, '{right}')");
+        format!(
+            "{begin}{limits}{set} lock_timeout TO {}; SELECT pg_catalog.{lock}({LOCK_KEY}); \
+             {set} lock_timeout TO DEFAULT; SELECT {identity}, pg_catalog.current_schema(); \
+             SELECT n.nspname, c.relname, a.attname, \
+             CASE WHEN a.atttypid = 1043 AND a.atttypmod > 0 THEN a.atttypmod - 4 END, \
+             {} AND {} AND (c.relname = '{audit}' OR {} AND {}) \
+             FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             WHERE c.relname IN ('{audit}', '{ledger}') AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't' \
+             AND a.attnum > 0 AND NOT a.attisdropped",
+            wait.as_millis().clamp(1, i32::MAX as u128),
+            may("INSERT"),
+            may("SELECT"),
+            may("UPDATE"),
+            may("DELETE"),
         )
     }
 
@@ -327,13 +341,17 @@ impl PostgresSession {
             return Err(Error::Lost("the answer to the lock is incomplete".into()));
         };
         self.identity.clone_from(identity);
-        self.schema = schema.clone().ok_or_else(|| {
-            Error::Settings("the search path names no schema for audit table and ledger; name one with --ledgerschema".into())
-        })?;
         self.catalog.clear();
         self.unwritable.clear();
+        let rows: Vec<&Vec<Option<String>>> = rows.collect();
+        if self.schema.is_empty() {
+            self.schema = self.choose_schema(schema.as_deref(), &rows)?;
+        }
         for row in rows {
-            if let [Some(table), Some(column), width, writable] = row.as_slice() {
+            if let [Some(schema), Some(table), Some(column), width, writable] = row.as_slice() {
+                if *schema != self.schema {
+                    continue;
+                }
                 let max_chars = width.as_ref().and_then(|width| width.parse().ok());
                 self.catalog.push((
                     table.clone(),
@@ -348,6 +366,44 @@ impl PostgresSession {
             }
         }
         Ok(())
+    }
+
+    /// Where our tables are, chosen once per session. A ledger that exists is the one, whatever the search path says by
+    /// now: a script may have changed it, and a run must find its rows again.
+    fn choose_schema(
+        &self,
+        current: Option<&str>,
+        rows: &[&Vec<Option<String>>],
+    ) -> Result<String, Error> {
+        if let Some(schema) = &self.ledger_schema {
+            return Ok(schema.clone());
+        }
+        for table in [Table::Ledger, Table::Audit] {
+            let name = table.name(Platform::PostgreSql);
+            let mut schemas: Vec<&str> = rows
+                .iter()
+                .filter(|row| row.get(1).and_then(|cell| cell.as_deref()) == Some(name))
+                .filter_map(|row| row.first()?.as_deref())
+                .collect();
+            schemas.sort_unstable();
+            schemas.dedup();
+            match (table, schemas.as_slice()) {
+                (_, [schema]) => return Ok((*schema).to_owned()),
+                (Table::Ledger, [_, _, ..]) => {
+                    return Err(Error::Settings(format!(
+                        "{} has a ledger in each of the schemas {}; say which with --ledgerschema",
+                        self.dial.place,
+                        schemas.join(", ")
+                    )));
+                }
+                _ => {}
+            }
+        }
+        current.map(str::to_owned).ok_or_else(|| {
+            Error::Settings(
+                "the search path names no schema for audit table and ledger; name one with --ledgerschema".into(),
+            )
+        })
     }
 
     /// A session lock is useless when each transaction may run in another session of the server. A second login that is
@@ -373,26 +429,28 @@ impl PostgresSession {
         Ok(())
     }
 
-    /// In autocommit: whether this is still the server process that holds the lock.
+    /// In autocommit: whether this is still the server process that holds the lock, and whether it still does.
     async fn check_process(&mut self) -> Result<(), Error> {
         let client = self.client()?;
-        let sets = self
-            .own(async {
-                collect(&client, "SELECT pg_catalog.pg_backend_pid()")
-                    .await
-                    .map_err(|failed| failed.error)
-            })
-            .await?;
+        let sql = format!(
+            "SELECT pg_catalog.pg_backend_pid() FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted \
+             AND pid = pg_catalog.pg_backend_pid() AND classid = {} AND objid = {}",
+            LOCK_KEY >> 32,
+            LOCK_KEY & 0xffff_ffff
+        );
+        let work = async { collect(&client, &sql).await.map_err(|failed| failed.error) };
+        let sets = self.own(work).await?;
         let pid = sets
             .rows
             .first()
             .and_then(|row| row.first().cloned().flatten());
-        if pid == self.identity {
+        if pid.is_some() && pid == self.identity {
             return Ok(());
         }
         self.drop_connection();
         Err(Error::Lost(
-            "a pooler gave the session to another server process, and the lock with it".into(),
+            "the session has lost its lock: a script gave it up, or a pooler gave the session to another server process"
+                .into(),
         ))
     }
 
@@ -442,6 +500,13 @@ impl Drop for PostgresSession {
 }
 
 const PROOF: &str = "SELECT pg_catalog.txid_current()";
+
+const COMMIT_STATEMENT: &str = "SELECT pg_catalog.txid_current(); COMMIT";
+
+/// SQLSTATEs that leave open whether a COMMIT was carried out, also when a pooler or a server that goes down says them.
+fn is_in_doubt(code: &str) -> bool {
+    code.starts_with("08") || code.starts_with("57P") || code.starts_with("XX") || code == "40003"
+}
 
 type Proof = Result<Vec<SimpleQueryMessage>, tokio_postgres::Error>;
 
@@ -521,11 +586,6 @@ fn offset(sql: &str, failed: &Failed) -> Option<usize> {
     statements.get(failed.completed).map(|range| range.start)
 }
 
-/// A text in single quotes, whatever `standard_conforming_strings` says.
-fn literal(text: &str) -> String {
-    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
-}
-
 #[async_trait]
 impl Session for PostgresSession {
     async fn lock(
@@ -536,6 +596,7 @@ impl Session for PostgresSession {
     ) -> Result<(), Error> {
         self.mode = mode;
         self.wait = wait;
+        self.stop = stop.clone();
         self.take_lock(wait, stop).await?;
         if mode == Mode::Autocommit {
             self.refuse_transaction_pooling().await?;
@@ -557,7 +618,8 @@ impl Session for PostgresSession {
         // The lock belongs to the transaction that made the tables; the build's own transaction takes it anew.
         let client = self.client()?;
         self.own(client.batch_execute("COMMIT")).await?;
-        self.take_lock(self.wait, &CancellationToken::new()).await
+        let stop = self.stop.clone();
+        self.take_lock(self.wait, &stop).await
     }
 
     async fn run(
@@ -590,14 +652,11 @@ impl Session for PostgresSession {
             false => Error::Timeout { timeout, fate },
         };
         match (done, cancelled) {
-            (Some((Ok(sets), proof)), _) => {
+            // It ended in time after all. But the cancellation is on its way and may hit whatever comes next.
+            (Some((Ok(_), _)), Some(stopped)) => Err(interrupted(stopped, TransactionFate::Alive)),
+            (Some((Ok(sets), proof)), None) => {
                 let ours = match &proof {
                     Some(Ok(messages)) => first_cell(messages) == self.identity,
-                    Some(Err(error)) if code_is(error, "57014") => {
-                        // The cancellation came too late for the batch and hit the proof, which ends the transaction.
-                        let fate = TransactionFate::Alive;
-                        return Err(interrupted(cancelled.unwrap_or(false), fate));
-                    }
                     Some(Err(error)) => return Err(self.error(error)),
                     None => true,
                 };
@@ -625,20 +684,84 @@ impl Session for PostgresSession {
 
     async fn commit(&mut self) -> Result<(), Error> {
         let client = self.client()?;
-        self.own(client.batch_execute("COMMIT")).await
+        // The query makes the COMMIT of a transaction that is aborted an error, where the server would only roll back.
+        let work = collect(&client, COMMIT_STATEMENT);
+        self.busy.store(true, Ordering::Relaxed);
+        let Ok(done) = tokio::time::timeout(COMMIT, work).await else {
+            self.drop_connection();
+            return Err(Error::Lost(format!(
+                "no answer to COMMIT within {} s",
+                COMMIT.as_secs()
+            )));
+        };
+        self.busy.store(false, Ordering::Relaxed);
+        let error = match done {
+            Ok(sets)
+                if self.mode == Mode::Transactional
+                    && self.identity.is_some()
+                    && first(&sets) != self.identity =>
+            {
+                return Err(Error::TransactionEnded);
+            }
+            Ok(_) => {
+                if self.mode == Mode::Transactional {
+                    // There is no build's transaction any more.
+                    self.identity = None;
+                }
+                return Ok(());
+            }
+            Err(failed) => self.error(&failed.error),
+        };
+        match error {
+            Error::Sql(error) if error.code.as_deref().is_none_or(is_in_doubt) => {
+                self.drop_connection();
+                Err(Error::Lost(format!(
+                    "the answer to COMMIT leaves it open: {}",
+                    error.message
+                )))
+            }
+            error => Err(error),
+        }
     }
 
     async fn rollback(&mut self) -> Result<(), Error> {
         let client = self.client()?;
-        self.own(client.batch_execute("ROLLBACK")).await
+        let (Mode::Transactional, Some(identity)) = (self.mode, self.identity.clone()) else {
+            return self.own(client.batch_execute("ROLLBACK")).await;
+        };
+        let sql = format!("ROLLBACK; SELECT pg_catalog.txid_status({identity})");
+        let work = async { collect(&client, &sql).await.map_err(|failed| failed.error) };
+        let sets = self.own(work).await?;
+        self.identity = None;
+        if first(&sets).as_deref() == Some("committed") {
+            Err(Error::TransactionEnded)
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn settle(&mut self) -> Result<(), Error> {
+        if self.mode == Mode::Autocommit {
+            return Ok(());
+        }
+        let client = self.client()?;
+        let sql = "RESET ROLE; SET CONSTRAINTS ALL IMMEDIATE; SELECT pg_catalog.current_setting('client_encoding')";
+        let work = async { collect(&client, sql).await.map_err(|failed| failed.error) };
+        let sets = self.own(work).await?;
+        match first(&sets) {
+            Some(encoding) if encoding != "UTF8" => Err(Error::Settings(format!(
+                "a script has set client_encoding to {encoding}; scripts are sent in UTF8, so the server has misread them"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     async fn execute(&mut self, sql: &str, parameters: &[Value]) -> Result<u64, Error> {
         self.changed = true;
         let client = self.client()?;
         if parameters.is_empty() {
-            self.own(client.batch_execute(sql)).await?;
-            return Ok(0);
+            let work = async { collect(&client, sql).await.map_err(|failed| failed.error) };
+            return self.own(work).await.map(|sets| sets.counts.iter().sum());
         }
         let sql = convert::placeholders(sql);
         let typed = typed(parameters);
@@ -681,6 +804,10 @@ fn typed(parameters: &[Value]) -> Vec<(&(dyn tokio_postgres::types::ToSql + Sync
             )
         })
         .collect()
+}
+
+fn first(sets: &Sets) -> Option<String> {
+    sets.rows.first()?.first()?.clone()
 }
 
 fn first_cell(messages: &[SimpleQueryMessage]) -> Option<String> {

@@ -8,6 +8,7 @@ use jiff::{
 use tiberius::{
     ColumnData, ToSql,
     error::{Error as Driver, TokenError},
+    time::{Date as Day, DateTime2, Time},
 };
 
 use super::{
@@ -173,7 +174,7 @@ pub(super) fn unreadable(error: &Driver, heard: Heard, fate: TransactionFate) ->
     }))
 }
 
-/// Where the error's line begins in `sql`.
+/// Where the error's line begins in `sql`, behind its blanks.
 ///
 /// The line counts from the start of the batch, except in a procedure, where it counts from the start of the procedure: that
 /// is this text only when the batch is the procedure's definition.
@@ -181,7 +182,9 @@ fn offset(error: &TokenError, sql: &str) -> Option<usize> {
     if !error.procedure().is_empty() && !defines(sql, error.procedure()) {
         return None;
     }
-    line_start(sql, error.line())
+    let start = line_start(sql, error.line())?;
+    let line = sql.get(start..).unwrap_or_default();
+    Some(start + line.len() - line.trim_start_matches([' ', '\t']).len())
 }
 
 fn line_start(sql: &str, line: u32) -> Option<usize> {
@@ -210,16 +213,32 @@ fn defines(sql: &str, name: &str) -> bool {
     creates && first.to_lowercase().contains(&bare)
 }
 
-/// `?` becomes `@P1`, `@P2` …; our own statements have no other question mark.
-pub(super) fn placeholders(sql: &str) -> String {
+/// `?` becomes `@P1`, `@P2` …; our own statements have no other question mark. A NULL goes into the text: as a parameter the
+/// driver would send it without a type.
+pub(super) fn placeholders(sql: &str, values: &[Value]) -> String {
     let mut text = String::with_capacity(sql.len() + 32);
+    let mut number = 0;
     for (index, piece) in sql.split('?').enumerate() {
         if index > 0 {
-            text += &format!("@P{index}");
+            if matches!(values.get(index - 1), Some(Value::Null)) {
+                text += "NULL";
+            } else {
+                number += 1;
+                text += &format!("@P{number}");
+            }
         }
         text += piece;
     }
     text
+}
+
+/// The values that [`placeholders`] has numbered.
+pub(super) fn bound(values: &[Value]) -> Vec<Parameter<'_>> {
+    values
+        .iter()
+        .filter(|value| !matches!(value, Value::Null))
+        .map(Parameter)
+        .collect()
 }
 
 /// A text as a literal.
@@ -243,15 +262,21 @@ impl ToSql for Parameter<'_> {
             Value::Bool(truth) => ColumnData::Bit(Some(*truth)),
             Value::Text(text) => ColumnData::String(Some(text.as_str().into())),
             Value::Uuid(id) => ColumnData::Guid(Some(*id)),
-            Value::Time(time) => ColumnData::String(Some(time_text(*time).into())),
+            Value::Time(time) => ColumnData::DateTime2(date_time(*time)),
         }
     }
 }
 
-/// The one form that `datetime` and `datetime2` both read in every language; `datetime` takes three digits at most.
-fn time_text(time: Timestamp) -> String {
+/// The moment in UTC, as exactly as the server can keep it. It makes a `datetime` of it where a column is one.
+fn date_time(time: Timestamp) -> Option<DateTime2> {
     let utc = time.to_zoned(TimeZone::UTC).datetime();
-    utc.strftime("%Y-%m-%dT%H:%M:%S%.3f").to_string()
+    let days = utc.date().since(Date::new(1, 1, 1).ok()?).ok()?.get_days();
+    let nanoseconds = utc.time().since(jiff::civil::Time::midnight()).ok()?;
+    let nanoseconds = u64::try_from(nanoseconds.total(jiff::Unit::Nanosecond).ok()? as i64).ok()?;
+    Some(DateTime2::new(
+        Day::new(u32::try_from(days).ok()?),
+        Time::new(nanoseconds / 100, 7),
+    ))
 }
 
 /// A cell of a result of our own statements.
@@ -306,7 +331,7 @@ fn moment(year: i16, days: i64, nanoseconds: u64) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use tiberius::time::{Date as Day, DateTime as Old, DateTime2, Time};
+    use tiberius::time::DateTime as Old;
 
     use super::*;
 
@@ -338,10 +363,16 @@ mod tests {
     #[test]
     fn placeholders_are_numbered() {
         assert_eq!(
-            placeholders("a = ? AND b IN (?, ?)"),
+            placeholders(
+                "a = ? AND b IN (?, ?)",
+                &[Value::Int(1), Value::Int(2), Value::Int(3)]
+            ),
             "a = @P1 AND b IN (@P2, @P3)"
         );
-        assert_eq!(placeholders("SELECT 1"), "SELECT 1");
+        assert_eq!(placeholders("SELECT 1", &[]), "SELECT 1");
+        let values = [Value::Null, Value::Int(1), Value::Null, Value::Int(2)];
+        assert_eq!(placeholders("?, ?, ?, ?", &values), "NULL, @P1, NULL, @P2");
+        assert_eq!(bound(&values).len(), 2);
     }
 
     #[test]
@@ -352,12 +383,14 @@ mod tests {
 
     #[test]
     fn times_survive_the_way_there_and_back() {
-        let time: Timestamp = "2026-11-24T09:30:15.123Z".parse().unwrap();
-        assert_eq!(time_text(time), "2026-11-24T09:30:15.123");
-        let days = 739_943; // from 0001-01-01 to 2026-11-24
-        let clock = Time::new((9 * 3_600 + 30 * 60 + 15) * 1_000 + 123, 3);
-        let cell = ColumnData::DateTime2(Some(DateTime2::new(Day::new(days), clock)));
-        assert_eq!(value(&cell), Value::Time(time));
+        for text in [
+            "2026-11-24T09:30:15.123456Z",
+            "0001-01-01T00:00:00Z",
+            "1969-12-31T23:59:59.999999Z",
+        ] {
+            let time = Value::Time(text.parse().unwrap());
+            assert_eq!(value(&Parameter(&time).to_sql()), time, "{text}");
+        }
         let old = ColumnData::DateTime(Some(Old::new(0, 300)));
         assert_eq!(
             value(&old),

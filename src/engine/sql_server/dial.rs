@@ -71,7 +71,7 @@ pub(super) struct Dial {
     /// Server and database, for people.
     pub(super) place: String,
     address: Address,
-    database: String,
+    pub(super) database: String,
     login: Arc<Login>,
     encryption: Encryption,
     authorities: Option<Arc<Vec<u8>>>,

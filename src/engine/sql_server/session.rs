@@ -12,7 +12,7 @@ use super::{
         BatchResult, Error, Mode, Session, TransactionFate, Value,
         schema::{Column, Table},
     },
-    convert::{self, Parameter, quote_name},
+    convert::{self, quote_name},
     dial::{Dial, DriverResult, TdsClient},
     proof::{self, State},
     statements,
@@ -80,6 +80,7 @@ impl SqlServerSession {
     pub(super) async fn open(dial: Dial, ledger_schema: Option<String>) -> Result<Self, Error> {
         let tap = Tap::default();
         let client = dial.open(&tap).await?;
+        let database = dial.database;
         Ok(Self {
             place: dial.place,
             client: Some(client),
@@ -90,7 +91,7 @@ impl SqlServerSession {
             dirty: false,
             muted: false,
             schema: ledger_schema.unwrap_or_else(|| DEFAULT_SCHEMA.into()),
-            database: String::new(),
+            database,
             catalog: Vec::new(),
         })
     }
@@ -498,12 +499,19 @@ impl Session for SqlServerSession {
         Ok(())
     }
 
-    /// The savepoint is set again, whether or not the server keeps it: names may be used twice.
     async fn roll_back_to(&mut self, name: &str) -> Result<(), Error> {
-        self.batch(&format!(
-            "ROLLBACK TRANSACTION {name}; SAVE TRANSACTION {name}"
-        ))
-        .await?;
+        self.batch(&format!("ROLLBACK TRANSACTION {name}")).await?;
+        self.prove().await
+    }
+
+    /// Savepoints of SQL Server cannot be given up, cost next to nothing, and may share a name.
+    async fn release(&mut self, _: &str) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Nothing is left for the commit to check: constraints of SQL Server are never deferred.
+    async fn settle(&mut self) -> Result<(), Error> {
+        self.clean().await?;
         self.prove().await
     }
 
@@ -544,11 +552,11 @@ impl Session for SqlServerSession {
             self.batch(sql).await?;
             return Ok(self.tap.take().rows.iter().sum());
         }
-        let text = convert::placeholders(sql);
+        let text = convert::placeholders(sql, parameters);
         let parameters = parameters.to_vec();
         self.own(sql, |client| {
             async move {
-                let typed: Vec<Parameter<'_>> = parameters.iter().map(Parameter).collect();
+                let typed = convert::bound(&parameters);
                 let bound: Vec<&dyn ToSql> =
                     typed.iter().map(|value| value as &dyn ToSql).collect();
                 Ok(client.execute(text, &bound).await?.total())
@@ -560,11 +568,11 @@ impl Session for SqlServerSession {
 
     async fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, Error> {
         self.clean().await?;
-        let text = convert::placeholders(sql);
+        let text = convert::placeholders(sql, parameters);
         let parameters = parameters.to_vec();
         self.own(sql, |client| {
             async move {
-                let typed: Vec<Parameter<'_>> = parameters.iter().map(Parameter).collect();
+                let typed = convert::bound(&parameters);
                 let bound: Vec<&dyn ToSql> =
                     typed.iter().map(|value| value as &dyn ToSql).collect();
                 let rows = client

@@ -47,8 +47,8 @@ const LEDGER: &[(&str, &str)] = &[
     ("PackageSha256", "varchar(64) NOT NULL"),
     ("Worker", "nvarchar(200) NOT NULL"),
     ("State", "varchar(20) NOT NULL"),
-    ("Started", "datetime2(3) NOT NULL"),
-    ("Finished", "datetime2(3) NULL"),
+    ("Started", "datetime2(6) NOT NULL"),
+    ("Finished", "datetime2(6) NULL"),
     ("AuditPending", "bit NOT NULL DEFAULT (0)"),
     ("Detail", "nvarchar(max) NULL"),
 ];

@@ -69,8 +69,12 @@ pub(super) struct Course {
 impl Tap {
     /// Polls `work` and hears what the driver says meanwhile.
     pub(super) fn listen<F: Future>(&self, work: F) -> impl Future<Output = F::Output> {
-        static EAR: OnceLock<Dispatch> = OnceLock::new();
-        let ear = EAR.get_or_init(|| Dispatch::new(Ear)).clone();
+        // Two, though one hears: with a single dispatcher `tracing` decides for good whether anybody wants an event by asking
+        // the thread that meets it first, which may be one where nobody listens.
+        static EARS: OnceLock<[Dispatch; 2]> = OnceLock::new();
+        let [ear, _] = EARS
+            .get_or_init(|| [Dispatch::new(Ear), Dispatch::new(Ear)])
+            .clone();
         LISTENER.scope(self.clone(), work).with_subscriber(ear)
     }
 
@@ -319,6 +323,17 @@ mod tests {
         };
         text.write_str(&"ä".repeat(MAX_TEXT)).ok();
         assert!(text.text.len() <= MAX_TEXT && text.write_str("x").is_err());
+    }
+
+    #[tokio::test]
+    async fn an_event_that_was_met_without_a_listener_is_heard_later() {
+        let tap = Tap::default();
+        tap.listen(async {}).await;
+        let speak =
+            || tracing::event!(target: "tiberius::tds::stream::token", Level::DEBUG, "words");
+        std::thread::spawn(speak).join().unwrap();
+        tap.listen(async { speak() }).await;
+        assert_eq!(tap.take().messages, ["words"]);
     }
 
     #[tokio::test]

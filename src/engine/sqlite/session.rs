@@ -35,11 +35,32 @@ const BUSY: Duration = Duration::from_secs(5);
 /// How long an interrupted statement may take to come back before the connection is given up.
 const INTERRUPT_GRACE: Duration = Duration::from_secs(5);
 
+/// How long a statement of our own may take: a file system that does not answer is given up.
+const OWN_STATEMENT: Duration = Duration::from_secs(300);
+
+/// How often an interrupt is repeated. SQLite forgets one that comes between two statements.
+const INTERRUPT_EVERY: Duration = Duration::from_millis(50);
+
 /// What a thread works with; the lock moves with the connection, so it outlives a statement that nobody waits for.
 #[derive(Debug)]
 struct Inner {
     connection: Connection,
     lock: Option<Lock>,
+}
+
+impl Drop for Inner {
+    /// Closing a connection rolls back an open transaction, and SQLite then calls a hook whose closure rusqlite 0.43 has
+    /// freed by that time.
+    fn drop(&mut self) {
+        for cleared in [
+            self.connection.rollback_hook(None::<fn()>),
+            self.connection.commit_hook(None::<fn() -> bool>),
+        ] {
+            if let Err(error) = cleared {
+                log::debug!("a hook stays: {error}");
+            }
+        }
+    }
 }
 
 /// A connection, its lock and its transaction.
@@ -51,20 +72,35 @@ pub(super) struct SqliteSession {
     wait: Duration,
     stop: CancellationToken,
     in_build: bool,
+    hooks: Arc<Hooks>,
+}
+
+/// What SQLite's hooks and the session tell each other.
+#[derive(Debug)]
+struct Hooks {
     /// Whether SQLite may commit: in the build's transaction only when the build says so.
-    may_commit: Arc<AtomicBool>,
+    may_commit: AtomicBool,
+    /// Whether a transaction was rolled back as a whole since the build's began.
+    rolled_back: AtomicBool,
 }
 
 impl SqliteSession {
     pub(super) async fn open(path: PathBuf) -> Result<Self, Error> {
-        let may_commit = Arc::new(AtomicBool::new(true));
-        let (file, flag) = (path.clone(), Arc::clone(&may_commit));
+        let hooks = Arc::new(Hooks {
+            may_commit: AtomicBool::new(true),
+            rolled_back: AtomicBool::new(false),
+        });
+        let (file, for_commit, for_rollback) =
+            (path.clone(), Arc::clone(&hooks), Arc::clone(&hooks));
         let opened = tokio::task::spawn_blocking(move || {
             let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let mut connection = Connection::open_with_flags(file, flags)?;
             connection.busy_timeout(BUSY)?;
             // A true answer turns the commit into a rollback: no script can end the build's transaction by a commit.
-            connection.commit_hook(Some(move || !flag.load(Ordering::SeqCst)))?;
+            connection.commit_hook(Some(move || !for_commit.may_commit.load(Ordering::SeqCst)))?;
+            connection.rollback_hook(Some(move || {
+                for_rollback.rolled_back.store(true, Ordering::SeqCst)
+            }))?;
             Ok::<_, DriverError>(connection)
         });
         let connection = opened
@@ -86,7 +122,7 @@ impl SqliteSession {
             wait: Duration::ZERO,
             stop: CancellationToken::new(),
             in_build: false,
-            may_commit,
+            hooks,
         })
     }
 
@@ -106,17 +142,16 @@ impl SqliteSession {
             let result = work(&mut inner);
             (inner, result)
         });
-        let (inner, result) = task
-            .await
-            .map_err(|error| Error::Lost(format!("the driver failed: {error}")))?;
+        let Ok(done) = tokio::time::timeout(OWN_STATEMENT, task).await else {
+            return Err(Error::Lost(format!(
+                "no answer within {} s",
+                OWN_STATEMENT.as_secs()
+            )));
+        };
+        let (inner, result) =
+            done.map_err(|error| Error::Lost(format!("the driver failed: {error}")))?;
         self.inner = Some(inner);
         Ok(result)
-    }
-
-    async fn simple(&mut self, sql: &'static str) -> Result<(), Error> {
-        self.call(move |inner| inner.connection.execute_batch(sql))
-            .await?
-            .map_err(|error| failure(&error, None, TransactionFate::Alive))
     }
 }
 
@@ -190,7 +225,8 @@ impl Session for SqliteSession {
             }
         }
         self.in_build = true;
-        self.may_commit.store(false, Ordering::SeqCst);
+        self.hooks.rolled_back.store(false, Ordering::SeqCst);
+        self.hooks.may_commit.store(false, Ordering::SeqCst);
         Ok(())
     }
 
@@ -202,9 +238,9 @@ impl Session for SqliteSession {
     ) -> Result<BatchResult, Error> {
         let inner = self.inner()?;
         let interrupt = inner.connection.get_interrupt_handle();
-        let (text, in_build) = (sql.to_owned(), self.in_build);
+        let (text, in_build, hooks) = (sql.to_owned(), self.in_build, Arc::clone(&self.hooks));
         let mut task = tokio::task::spawn_blocking(move || {
-            let result = run_batch(&inner.connection, &text, in_build);
+            let result = run_batch(&inner.connection, &text, in_build.then_some(&*hooks));
             (inner, result)
         });
         let reason = tokio::select! {
@@ -217,12 +253,20 @@ impl Session for SqliteSession {
             () = tokio::time::sleep(timeout) => None,
             () = stop.cancelled() => Some(Error::Stopped),
         };
-        interrupt.interrupt();
         let reason = |fate| reason.unwrap_or(Error::Timeout { timeout, fate });
-        match tokio::time::timeout(INTERRUPT_GRACE, task).await {
+        let interrupted = async {
+            loop {
+                interrupt.interrupt();
+                if let Ok(done) = tokio::time::timeout(INTERRUPT_EVERY, &mut task).await {
+                    return done;
+                }
+            }
+        };
+        match tokio::time::timeout(INTERRUPT_GRACE, interrupted).await {
             Ok(Ok((inner, result))) => {
                 self.inner = Some(inner);
                 match result {
+                    Ok(_) => Err(reason(TransactionFate::Alive)),
                     Err(Error::Sql(error)) if error.code.as_deref() == Some(INTERRUPTED) => {
                         Err(reason(error.fate))
                     }
@@ -241,13 +285,28 @@ impl Session for SqliteSession {
                 .call(|inner| end_open(&inner.connection, "COMMIT"))
                 .await?;
         }
-        self.may_commit.store(true, Ordering::SeqCst);
+        self.hooks.may_commit.store(true, Ordering::SeqCst);
         self.in_build = false;
-        let result = self.simple("COMMIT").await;
-        if result.is_err() {
-            self.may_commit.store(false, Ordering::SeqCst);
+        let deadline = Instant::now() + self.wait;
+        loop {
+            match self
+                .call(|inner| inner.connection.execute_batch("COMMIT"))
+                .await?
+            {
+                Ok(()) => return Ok(()),
+                // A reader is in the way; the transaction stays, and its commit may be tried again.
+                Err(error) if is_busy(&error) && Instant::now() < deadline => {}
+                Err(error) if is_certain(&error) => {
+                    self.hooks.may_commit.store(false, Ordering::SeqCst);
+                    return Err(failure(&error, None, TransactionFate::Alive));
+                }
+                Err(error) => {
+                    // The disk failed, perhaps after the moment that counts. Whoever opens the file next finds out.
+                    self.inner = None;
+                    return Err(Error::Lost(format!("the commit failed: {error}")));
+                }
+            }
         }
-        result
     }
 
     async fn rollback(&mut self) -> Result<(), Error> {
@@ -255,7 +314,7 @@ impl Session for SqliteSession {
         let result = self
             .call(|inner| end_open(&inner.connection, "ROLLBACK"))
             .await?;
-        self.may_commit.store(true, Ordering::SeqCst);
+        self.hooks.may_commit.store(true, Ordering::SeqCst);
         result
     }
 
@@ -304,12 +363,20 @@ const INTERRUPTED: &str = "9";
 /// `SQLITE_CONSTRAINT_COMMITHOOK`: our hook turned a commit into a rollback.
 const COMMIT_REFUSED: i32 = 531;
 
-fn run_batch(connection: &Connection, text: &str, in_build: bool) -> Result<BatchResult, Error> {
+/// Runs a batch; `build` is there when it belongs to the build's transaction.
+fn run_batch(
+    connection: &Connection,
+    text: &str,
+    build: Option<&Hooks>,
+) -> Result<BatchResult, Error> {
     let mut result = BatchResult::default();
     for range in sql::statements(text, Dialect::Sqlite) {
         let piece = text.get(range.clone()).unwrap_or_default();
         let done = run_statements(connection, piece, &mut result.rows);
-        let rolled_back = in_build && connection.is_autocommit();
+        // A script may also have opened another transaction in place of ours.
+        let rolled_back = build.is_some_and(|hooks| {
+            connection.is_autocommit() || hooks.rolled_back.load(Ordering::SeqCst)
+        });
         if let Err(error) = done {
             let fate = if rolled_back {
                 TransactionFate::RolledBack
@@ -344,6 +411,7 @@ fn run_statements(
     let mut batch = Batch::new(connection, piece);
     while let Some(mut statement) = batch.next()? {
         let returns_rows = statement.column_count() > 0;
+        let changed_before = connection.total_changes();
         let mut rows = statement.raw_query();
         let mut count = 0;
         while rows.next()?.is_some() {
@@ -352,7 +420,7 @@ fn run_statements(
         counts.push(if returns_rows {
             count
         } else {
-            connection.changes()
+            connection.total_changes() - changed_before
         });
     }
     Ok(())
@@ -409,6 +477,16 @@ fn cells(values: &[Value]) -> Vec<Cell> {
         }
     };
     values.iter().map(cell).collect()
+}
+
+/// Whether a COMMIT that failed so has certainly not committed.
+fn is_certain(error: &DriverError) -> bool {
+    use ErrorCode::{ConstraintViolation, DatabaseBusy, DatabaseLocked, Unknown};
+    // `Unknown` is SQLITE_ERROR: there is no transaction any more.
+    matches!(
+        error.sqlite_error_code(),
+        Some(ConstraintViolation | DatabaseBusy | DatabaseLocked | Unknown)
+    )
 }
 
 fn is_busy(error: &DriverError) -> bool {

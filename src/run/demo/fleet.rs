@@ -3,6 +3,7 @@
 use std::{fs, path::Path, sync::Arc};
 
 use futures::{StreamExt, stream};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Error,
@@ -26,7 +27,7 @@ const ROW: &str = "INSERT INTO settings (name, value) VALUES ('schema_version', 
 /// A row that the package inserts, too: the database that has it already refuses the package's last script.
 const FAULT: &str = "INSERT INTO settings (name, value) VALUES ('quickstart', 'done by hand')";
 
-/// Databases made for a demo.
+/// The databases of a demo.
 #[derive(Debug)]
 pub(super) struct Fleet {
     pub(super) targets: Vec<Target>,
@@ -34,74 +35,81 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    /// Makes the databases; the last but one is the one that fails.
-    pub(super) async fn new(settings: &DemoSettings, root: &Path) -> Result<Self, Error> {
+    /// Names that nobody else has; nothing is made yet.
+    pub(super) fn new(settings: &DemoSettings, root: &Path) -> Result<Self, Error> {
         let password = settings.password.clone();
         let engine = engine::connect(settings.platform, &settings.connection, password, None)
             .map_err(Error::engine)?;
-        let targets = match &settings.server {
-            None => folders(settings.targets, root)?,
-            Some(server) => databases(&*engine, settings.targets, server).await?,
-        };
-        let fleet = Self { targets, engine };
-        let bad = fleet.targets.len().saturating_sub(2);
-        let mut work = stream::iter(fleet.targets.iter().enumerate())
-            .map(|(index, target)| fill(&*fleet.engine, target, index == bad))
-            .buffer_unordered(AT_ONCE);
-        while let Some(result) = work.next().await {
-            result.map_err(Error::service)?;
-        }
-        drop(work);
-        Ok(fleet)
-    }
-
-    /// Removes databases from a server, unless they are kept.
-    pub(super) async fn remove(&self, settings: &DemoSettings) {
-        let Some(server) = settings.server.as_ref().filter(|_| !settings.keep) else {
-            return;
-        };
-        let Ok(mut session) = self.engine.connect(server, "postgres").await else {
-            log::warn!("the demo's databases stay on {server}: it does not answer");
-            return;
-        };
-        for target in &self.targets {
-            for name in target.databases() {
-                if let Err(error) = session.execute(&format!("DROP DATABASE {name}"), &[]).await {
-                    log::warn!("{name} stays on {server}: {error}");
-                }
+        let prefix = format!("sbm_demo_{:06x}", fastrand::u32(..0x0100_0000));
+        let target = |index: usize| match &settings.server {
+            None => {
+                let folder = root.join(format!("server-{}", index % SERVERS + 1));
+                let database = format!("shop-{:03}.db", index + 1);
+                target(&folder.display().to_string(), database)
             }
+            Some(server) => target(server, format!("{prefix}_{:03}", index + 1)),
+        };
+        let targets = (0..settings.targets).map(target).collect();
+        Ok(Self { targets, engine })
+    }
+
+    /// Makes the databases, unless `cancelled` comes first; the last but one is the one that fails.
+    pub(super) async fn make(
+        &self,
+        settings: &DemoSettings,
+        cancelled: &CancellationToken,
+    ) -> Result<(), Error> {
+        let bad = self.targets.len().saturating_sub(2);
+        let one = |(index, target): (usize, _)| async move {
+            // What was begun is ended, so that it can be removed.
+            if cancelled.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            match &settings.server {
+                None => make_file(target)?,
+                Some(_) => self.create(target).await.map_err(Error::service)?,
+            }
+            let filled = fill(&*self.engine, target, index == bad).await;
+            filled.map_err(Error::service)
+        };
+        let results: Vec<Result<(), Error>> = stream::iter(self.targets.iter().enumerate())
+            .map(one)
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        results.into_iter().collect()
+    }
+
+    /// Removes databases from a server, unless they are kept; what stays there, and why.
+    pub(super) async fn remove(&self, settings: &DemoSettings) -> Vec<String> {
+        if settings.server.is_none() || settings.keep {
+            return Vec::new();
         }
+        let one = |target| async move {
+            let dropped = self.on_server(target, "DROP DATABASE IF EXISTS").await;
+            dropped.err().map(|error| format!("{target}: {error}"))
+        };
+        let left: Vec<Option<String>> = stream::iter(&self.targets)
+            .map(one)
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        left.into_iter().flatten().collect()
     }
-}
 
-/// Empty SQLite files in folders.
-fn folders(number: usize, root: &Path) -> Result<Vec<Target>, Error> {
-    let make = |index: usize| {
-        let folder = root.join(format!("server-{}", index % SERVERS + 1));
-        let name = format!("shop-{:03}.db", index + 1);
-        fs::create_dir_all(&folder)
-            .and_then(|()| fs::write(folder.join(&name), ""))
-            .map_err(|error| Error::file(&folder, error))?;
-        Ok(target(&folder.display().to_string(), name))
-    };
-    (0..number).map(make).collect()
-}
-
-/// Databases on a server, with names that nobody else has.
-async fn databases(engine: &dyn Engine, number: usize, server: &str) -> Result<Vec<Target>, Error> {
-    let prefix = format!("sbm_demo_{:06x}", fastrand::u32(..0x0100_0000));
-    let mut session = engine
-        .connect(server, "postgres")
-        .await
-        .map_err(Error::service)?;
-    let mut targets = Vec::with_capacity(number);
-    for index in 0..number {
-        let name = format!("{prefix}_{:03}", index + 1);
-        let sql = format!("CREATE DATABASE {name}");
-        session.execute(&sql, &[]).await.map_err(Error::service)?;
-        targets.push(target(server, name));
+    async fn create(&self, target: &Target) -> Result<(), engine::Error> {
+        self.on_server(target, "CREATE DATABASE").await
     }
-    Ok(targets)
+
+    /// `statement` with the name of each database of the target.
+    async fn on_server(&self, target: &Target, statement: &str) -> Result<(), engine::Error> {
+        let mut session = self.engine.connect(&target.server, "postgres").await?;
+        for database in target.databases() {
+            let sql = format!("{statement} {database}");
+            session.execute(&sql, &[]).await?;
+        }
+        Ok(())
+    }
 }
 
 fn target(server: &str, database: String) -> Target {
@@ -114,6 +122,17 @@ fn target(server: &str, database: String) -> Target {
         pairs: vec![pair],
         tag: None,
     }
+}
+
+/// An empty SQLite file in a folder that plays a server.
+fn make_file(target: &Target) -> Result<(), Error> {
+    let folder = Path::new(&target.server);
+    for database in target.databases() {
+        fs::create_dir_all(folder)
+            .and_then(|()| fs::write(folder.join(database), ""))
+            .map_err(|error| Error::file(folder, error))?;
+    }
+    Ok(())
 }
 
 async fn fill(engine: &dyn Engine, target: &Target, bad: bool) -> Result<(), engine::Error> {

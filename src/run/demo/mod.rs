@@ -2,8 +2,11 @@
 
 mod fleet;
 mod folder;
+mod words;
 
 use std::{fs, io, path::Path};
+
+use tokio_util::sync::CancellationToken;
 
 use fleet::Fleet;
 use folder::Folder;
@@ -11,12 +14,13 @@ use folder::Folder;
 use crate::{
     Error, ExitCode,
     monitor::Totals,
-    report::Command,
+    report::{self, Report, Reporter},
     settings::{
         DemoSettings, PackageArguments, RunArguments, RunOptionArguments, RunSettings,
         TargetArguments, process_environment,
     },
     targets,
+    worker::Signals,
 };
 
 /// The package of the demo: `examples/quickstart`, carried along so that the installed program has it, too.
@@ -46,61 +50,88 @@ const PACKAGE: [(&str, &str); 5] = [
 /// Makes a fleet, builds it, and succeeds when exactly the one database that is meant to fail has failed.
 pub async fn demo(settings: DemoSettings, program: &str) -> Result<ExitCode, Error> {
     let folder = Folder::new(settings.keep)?;
-    let root = folder.path();
-    let (package, list, logs) = (
-        root.join("quickstart"),
-        root.join("targets.cfg"),
-        root.join("logs"),
-    );
+    let mut reporter = report::reporter(settings.output);
+    for line in words::greeting(&settings, folder.path()) {
+        reporter.message(&line);
+    }
+    let fleet = Fleet::new(&settings, folder.path())?;
+    let result = match make(&fleet, &settings).await {
+        Ok(()) => run(&settings, program, folder.path(), &fleet, &mut *reporter).await,
+        Err(error) => Err(error),
+    };
+    let left = fleet.remove(&settings).await;
+    for name in &left {
+        reporter.message(&format!("not removed: {name}"));
+    }
+    let report = result?;
+    let planned = as_planned(&report.totals);
+    for line in words::farewell(&settings, &report, planned) {
+        reporter.message(&line);
+    }
+    Ok(match planned {
+        true if left.is_empty() => ExitCode::Succeeded,
+        true => ExitCode::LeftOver,
+        false => report.ended,
+    })
+}
+
+/// Makes the databases; Ctrl-C ends that early.
+async fn make(fleet: &Fleet, settings: &DemoSettings) -> Result<(), Error> {
+    let mut signals = Signals::new().map_err(Error::service)?;
+    let cancelled = CancellationToken::new();
+    let making = fleet.make(settings, &cancelled);
+    tokio::pin!(making);
+    tokio::select! {
+        made = &mut making => made,
+        _ = signals.next() => {
+            cancelled.cancel();
+            making.await
+        }
+    }
+}
+
+/// Builds the fleet just as `threaded run` does.
+async fn run(
+    settings: &DemoSettings,
+    program: &str,
+    root: &Path,
+    fleet: &Fleet,
+    reporter: &mut dyn Reporter,
+) -> Result<Report, Error> {
+    let [package, list, logs] = ["quickstart", "targets.cfg", "logs"].map(|name| root.join(name));
     write_package(&package).map_err(|error| Error::file(&package, error))?;
-    let fleet = Fleet::new(&settings, root).await?;
     fs::write(&list, targets::format_cfg(&fleet.targets))
         .map_err(|error| Error::file(&list, error))?;
+    let command = words::command(settings, program, &package, &list, &logs);
+    let typed = typed(settings, &package, &list, &logs);
+    let settings = RunSettings::threaded(&typed, &process_environment)?;
+    super::run(settings, command, reporter).await
+}
 
-    let typed = RunArguments {
+fn typed(settings: &DemoSettings, package: &Path, list: &Path, logs: &Path) -> RunArguments {
+    let text = |path: &Path| Some(path.display().to_string());
+    RunArguments {
         package: PackageArguments {
-            packagename: Some(text(&package)),
+            packagename: text(package),
             ..PackageArguments::default()
         },
         targets: TargetArguments {
-            r#override: Some(text(&list)),
+            r#override: text(list),
             platform: Some(settings.platform.to_string()),
             ..TargetArguments::default()
         },
         login: settings.login.clone(),
         run: RunOptionArguments {
-            rootloggingpath: Some(text(&logs)),
-            output: settings.output.clone(),
+            rootloggingpath: text(logs),
             ..RunOptionArguments::default()
         },
         ..RunArguments::default()
-    };
-    let command = command(&settings, program, &package, &list, &logs);
-    let result = super::run(
-        RunSettings::threaded(&typed, &process_environment)?,
-        command,
-        explain(&settings, root),
-    )
-    .await;
-    let planned = result
-        .as_ref()
-        .is_ok_and(|report| as_planned(&report.totals));
-    fleet.remove(&settings).await;
-    let report = result?;
-    Ok(if planned {
-        ExitCode::Succeeded
-    } else {
-        report.ended
-    })
+    }
 }
 
 /// The one database that was made to fail is rolled back, and all others are committed.
 fn as_planned(totals: &Totals) -> bool {
     totals.rolled_back == 1 && totals.committed + 1 == totals.targets
-}
-
-fn text(path: &Path) -> String {
-    path.display().to_string()
 }
 
 fn write_package(folder: &Path) -> io::Result<()> {
@@ -110,45 +141,4 @@ fn write_package(folder: &Path) -> io::Result<()> {
         fs::write(path, content)?;
     }
     Ok(())
-}
-
-/// What a newcomer is told before it begins.
-fn explain(settings: &DemoSettings, root: &Path) -> Vec<String> {
-    let kept = if settings.keep {
-        "it stays"
-    } else {
-        "the next demo removes it; --keep keeps it"
-    };
-    vec![
-        format!(
-            "{} {} databases in {}; one of them is made such that its last script fails",
-            settings.targets,
-            settings.platform,
-            root.display()
-        ),
-        format!("the folder also holds the package, the target list and the logs; {kept}"),
-    ]
-}
-
-/// The command that a user would have typed for the same run.
-fn command(
-    settings: &DemoSettings,
-    program: &str,
-    package: &Path,
-    list: &Path,
-    logs: &Path,
-) -> Command {
-    let mut base = format!(
-        "{program} threaded run --platform {} --packagename {} --rootloggingpath {}",
-        settings.platform,
-        package.display(),
-        logs.display()
-    );
-    if let Some(user) = &settings.login.username {
-        base += &format!(" --username {user}");
-    }
-    Command {
-        base,
-        targets: format!("--override {}", list.display()),
-    }
 }

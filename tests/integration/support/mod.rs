@@ -1,8 +1,10 @@
 //! What tests share: databases, the program, and how a test says that it is skipped.
 
+pub(crate) mod builds;
 pub(crate) mod fleet;
 pub(crate) mod postgres;
 pub(crate) mod program;
+pub(crate) mod sql_server;
 
 use std::io::Write;
 

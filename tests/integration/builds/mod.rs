@@ -1,5 +1,22 @@
 //! What a build does to databases, seen from outside, on every platform.
 
+mod audit;
+mod autocommit;
+mod databases;
+mod elsewhere;
+mod locks;
+mod once;
+mod order;
+mod places;
+mod resumed;
+mod revision;
+mod stripping;
+mod texts;
+mod timeouts;
+mod tokens;
+mod tolerated;
+mod trial;
+
 use crate::support::fleet::on_each_platform;
 
 const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY);\n";

@@ -1,0 +1,572 @@
+//! What every engine promises: one function per promise, called for each platform in `engines.rs`.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use sbm::{
+    engine::{
+        Engine, Error, Mode, Session, TransactionFate, Value,
+        audit::{self, Row},
+        ledger::{self, Progress},
+        schema::{Changes, Table},
+    },
+    protocol::{Pair, Target, TargetKey},
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Long enough for everything that is to succeed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A fresh database, and the few words that platforms do not share.
+#[derive(Clone, Debug)]
+pub(crate) struct Fixture {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) server: String,
+    pub(crate) database: String,
+    /// A statement that runs for minutes.
+    pub(crate) endless: &'static str,
+    /// A query of 100,000 rows.
+    pub(crate) many: &'static str,
+    /// A batch that ends the build's transaction by a commit.
+    pub(crate) commits: &'static str,
+    /// Whether a script that commits is refused, so that nothing stays; else it is noticed, and what it committed stays.
+    pub(crate) refuses_commits: bool,
+}
+
+impl Fixture {
+    async fn connect(&self) -> Box<dyn Session> {
+        self.engine
+            .connect(&self.server, &self.database)
+            .await
+            .unwrap()
+    }
+
+    /// A session that holds the lock in an open transaction.
+    async fn begun(&self) -> Box<dyn Session> {
+        let mut session = self.locked(Mode::Transactional).await;
+        session.begin().await.unwrap();
+        session
+    }
+
+    async fn locked(&self, mode: Mode) -> Box<dyn Session> {
+        let mut session = self.connect().await;
+        session.lock(mode, PATIENCE, &never()).await.unwrap();
+        session
+    }
+
+    /// Runs statements for themselves, outside of any build.
+    async fn admin(&self, sql: &str) {
+        let mut session = self.locked(Mode::Autocommit).await;
+        run(&mut *session, sql).await.unwrap();
+    }
+
+    /// The rows of a table as another session sees them.
+    async fn count(&self, table: &str) -> i64 {
+        let mut session = self.connect().await;
+        count(&mut *session, table).await
+    }
+
+    fn key(&self) -> TargetKey {
+        let pair = Pair {
+            default: String::new(),
+            database: self.database.clone(),
+        };
+        Target {
+            server: self.server.clone(),
+            pairs: vec![pair],
+            tag: None,
+        }
+        .key(self.engine.platform())
+    }
+
+    /// Our tables, made as a build makes them.
+    async fn with_tables(&self) {
+        let mut session = self.locked(Mode::Transactional).await;
+        let changes = Changes::needed(&mut *session, self.engine.platform())
+            .await
+            .unwrap();
+        changes
+            .apply(&mut *session, self.engine.platform())
+            .await
+            .unwrap();
+        session.begin().await.unwrap();
+        session.commit().await.unwrap();
+    }
+}
+
+fn never() -> CancellationToken {
+    CancellationToken::new()
+}
+
+async fn run(session: &mut dyn Session, sql: &str) -> Result<Vec<u64>, Error> {
+    session
+        .run(sql, PATIENCE, &never())
+        .await
+        .map(|result| result.rows)
+}
+
+async fn count(session: &mut dyn Session, table: &str) -> i64 {
+    let rows = session
+        .query(&format!("SELECT count(*) FROM {table}"), &[])
+        .await
+        .unwrap();
+    rows[0][0].as_int().unwrap()
+}
+
+const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY)";
+
+pub(crate) async fn runs_several_statements_and_counts_their_rows(fixture: Fixture) {
+    let mut session = fixture.begun().await;
+    let sql = format!(
+        "{TABLE}; INSERT INTO t VALUES (1), (2), (3); SELECT * FROM t; DELETE FROM t WHERE id > 1;"
+    );
+    let mut rows = run(&mut *session, &sql).await.unwrap();
+    // Not every platform counts the rows of a CREATE TABLE.
+    rows.retain(|count| *count > 0);
+    assert_eq!(rows, [3, 3, 2]);
+}
+
+pub(crate) async fn a_commit_is_seen_by_others_and_a_rollback_is_not(fixture: Fixture) {
+    fixture.admin(TABLE).await;
+    for (id, commits) in [(1, true), (2, false)] {
+        let mut session = fixture.begun().await;
+        run(&mut *session, &format!("INSERT INTO t VALUES ({id})"))
+            .await
+            .unwrap();
+        if commits {
+            session.commit().await.unwrap();
+        } else {
+            session.rollback().await.unwrap();
+        }
+    }
+    let mut session = fixture.begun().await;
+    run(&mut *session, "INSERT INTO t VALUES (3)")
+        .await
+        .unwrap();
+    drop(session);
+    assert_eq!(fixture.count("t").await, 1);
+}
+
+pub(crate) async fn a_syntax_error_is_placed(fixture: Fixture) {
+    let mut session = fixture.begun().await;
+    let sql = "SELECT 1;\nSELECT 'ä€';\n  SELEC 2;";
+    let Err(Error::Sql(error)) = run(&mut *session, sql).await else {
+        panic!("not refused");
+    };
+    assert_eq!(error.offset, sql.find("SELEC 2"), "{error:?}");
+    assert!(error.code.is_some() && !error.message.is_empty());
+    assert_eq!(error.fate, TransactionFate::Alive);
+}
+
+pub(crate) async fn a_run_time_error_is_placed_at_its_statement(fixture: Fixture) {
+    let mut session = fixture.begun().await;
+    let sql = format!(
+        "{TABLE};\nINSERT INTO t VALUES (1);\n-- ä\nINSERT INTO t VALUES (1);\nINSERT INTO t VALUES (2)"
+    );
+    let Err(Error::Sql(error)) = run(&mut *session, &sql).await else {
+        panic!("not refused");
+    };
+    assert_eq!(
+        error.offset,
+        sql.find("-- ä\n").map(|at| at + "-- ä\n".len()),
+        "{error:?}"
+    );
+    assert!(!error.transient);
+}
+
+pub(crate) async fn a_savepoint_undoes_a_batch_and_no_more(fixture: Fixture) {
+    fixture.admin(TABLE).await;
+    let mut session = fixture.begun().await;
+    run(&mut *session, "INSERT INTO t VALUES (1)")
+        .await
+        .unwrap();
+    session.savepoint("s1").await.unwrap();
+    run(&mut *session, "INSERT INTO t VALUES (2)")
+        .await
+        .unwrap();
+    assert!(
+        run(
+            &mut *session,
+            "INSERT INTO t VALUES (3); INSERT INTO t VALUES (1)"
+        )
+        .await
+        .is_err()
+    );
+    session.roll_back_to("s1").await.unwrap();
+    session.savepoint("s1").await.unwrap();
+    run(&mut *session, "INSERT INTO t VALUES (4)")
+        .await
+        .unwrap();
+    session.release("s1").await.unwrap();
+    session.commit().await.unwrap();
+    let mut session = fixture.connect().await;
+    let rows = session
+        .query("SELECT id FROM t ORDER BY id", &[])
+        .await
+        .unwrap();
+    assert_eq!(rows, [[Value::Int(1)], [Value::Int(4)]]);
+}
+
+pub(crate) async fn a_batch_that_takes_too_long_is_cancelled(fixture: Fixture) {
+    fixture.admin(TABLE).await;
+    let mut session = fixture.begun().await;
+    session.savepoint("s1").await.unwrap();
+    let sql = format!("INSERT INTO t VALUES (1); {}", fixture.endless);
+    let result = session
+        .run(&sql, Duration::from_millis(300), &never())
+        .await;
+    assert!(
+        matches!(
+            result,
+            Err(Error::Timeout {
+                fate: TransactionFate::Alive,
+                ..
+            })
+        ),
+        "{result:?}"
+    );
+    session.roll_back_to("s1").await.unwrap();
+    run(&mut *session, "INSERT INTO t VALUES (2)")
+        .await
+        .unwrap();
+    session.commit().await.unwrap();
+    assert_eq!(fixture.count("t").await, 1);
+}
+
+pub(crate) async fn a_batch_stops_on_request(fixture: Fixture) {
+    let mut session = fixture.begun().await;
+    let stop = CancellationToken::new();
+    let cancel = stop.clone();
+    let batch = session.run(fixture.endless, PATIENCE, &stop);
+    let (result, ()) = tokio::join!(batch, async move { cancel.cancel() });
+    assert!(matches!(result, Err(Error::Stopped)), "{result:?}");
+    session.rollback().await.unwrap();
+}
+
+pub(crate) async fn the_lock_has_one_holder(fixture: Fixture) {
+    let mut first = fixture.begun().await;
+    let wait = Duration::from_millis(200);
+    let mut second = fixture.connect().await;
+    let refused = second.lock(Mode::Transactional, wait, &never()).await;
+    assert!(matches!(refused, Err(Error::Busy { .. })), "{refused:?}");
+    drop(second);
+    first.commit().await.unwrap();
+    drop(first);
+    drop(fixture.begun().await);
+    fixture.begun().await.rollback().await.unwrap();
+}
+
+pub(crate) async fn the_lock_without_transaction_has_one_holder(fixture: Fixture) {
+    let first = fixture.locked(Mode::Autocommit).await;
+    for mode in [Mode::Autocommit, Mode::Transactional] {
+        let mut second = fixture.connect().await;
+        let refused = second
+            .lock(mode, Duration::from_millis(200), &never())
+            .await;
+        assert!(matches!(refused, Err(Error::Busy { .. })), "{refused:?}");
+    }
+    drop(first);
+    drop(fixture.locked(Mode::Autocommit).await);
+}
+
+pub(crate) async fn waiting_for_the_lock_ends_on_request(fixture: Fixture) {
+    let _first = fixture.begun().await;
+    let mut second = fixture.connect().await;
+    let stop = CancellationToken::new();
+    let cancel = stop.clone();
+    let lock = second.lock(Mode::Transactional, PATIENCE, &stop);
+    let (result, ()) = tokio::join!(lock, async move { cancel.cancel() });
+    assert!(matches!(result, Err(Error::Stopped)), "{result:?}");
+}
+
+pub(crate) async fn who_waits_for_the_lock_gets_it(fixture: Fixture) {
+    let first = fixture.begun().await;
+    let mut second = fixture.connect().await;
+    let stop = never();
+    let lock = second.lock(Mode::Transactional, PATIENCE, &stop);
+    let (result, ()) = tokio::join!(lock, async move { drop(first) });
+    result.unwrap();
+}
+
+pub(crate) async fn a_script_that_commits_is_noticed(fixture: Fixture) {
+    for ending in ["", "; SELECT * FROM no_such_table"] {
+        fixture.admin("DROP TABLE IF EXISTS t").await;
+        fixture.admin(TABLE).await;
+        let mut session = fixture.begun().await;
+        run(&mut *session, "INSERT INTO t VALUES (1)")
+            .await
+            .unwrap();
+        let error = run(&mut *session, &format!("{}{ending}", fixture.commits))
+            .await
+            .unwrap_err();
+        let expected = if fixture.refuses_commits {
+            TransactionFate::RolledBack
+        } else {
+            TransactionFate::EndedByScript
+        };
+        assert_eq!(error.fate(), expected, "{error:?}");
+        drop(session);
+        assert_eq!(
+            fixture.count("t").await,
+            i64::from(!fixture.refuses_commits)
+        );
+    }
+}
+
+pub(crate) async fn tables_outlive_a_build_that_is_rolled_back(fixture: Fixture) {
+    let platform = fixture.engine.platform();
+    let mut session = fixture.locked(Mode::Transactional).await;
+    let changes = Changes::needed(&mut *session, platform).await.unwrap();
+    assert!(!changes.is_empty());
+    changes.apply(&mut *session, platform).await.unwrap();
+    session.begin().await.unwrap();
+    session.rollback().await.unwrap();
+    drop(session);
+    let mut session = fixture.begun().await;
+    assert!(
+        Changes::needed(&mut *session, platform)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert!(!session.columns(Table::Ledger).await.unwrap().is_empty());
+}
+
+pub(crate) async fn a_trial_leaves_no_tables(fixture: Fixture) {
+    let platform = fixture.engine.platform();
+    let mut session = fixture.locked(Mode::Transactional).await;
+    let changes = Changes::needed(&mut *session, platform).await.unwrap();
+    session.begin().await.unwrap();
+    changes.apply(&mut *session, platform).await.unwrap();
+    session.rollback().await.unwrap();
+    drop(session);
+    let mut session = fixture.begun().await;
+    assert!(session.columns(Table::Audit).await.unwrap().is_empty());
+}
+
+fn row(fixture: &Fixture, run_id: u128, finished: Timestamp) -> ledger::Row {
+    ledger::Row {
+        run_id: Uuid::from_u128(run_id),
+        key: fixture.key(),
+        database: fixture.database.clone(),
+        attempt: 1,
+        package_sha256: "5f".into(),
+        worker: "it's ä".into(),
+        state: Progress::Committed,
+        started: Timestamp::from_microsecond(1_700_000_000_123_456).unwrap(),
+        finished: Some(finished),
+        audit_pending: true,
+        detail: Some("a 'detail' with \"quotes\" and \u{1f40d}".into()),
+    }
+}
+
+pub(crate) async fn ledger_rows_come_back_as_they_went(fixture: Fixture) {
+    fixture.with_tables().await;
+    let finished = Timestamp::from_microsecond(1_800_000_000_654_321).unwrap();
+    let mut written = row(&fixture, 7, finished);
+    let mut session = fixture.begun().await;
+    assert_eq!(
+        ledger::read(&mut *session, written.run_id, &fixture.database)
+            .await
+            .unwrap(),
+        None
+    );
+    ledger::write(&mut *session, &written, false).await.unwrap();
+    assert_eq!(
+        ledger::read(&mut *session, written.run_id, &fixture.database)
+            .await
+            .unwrap(),
+        Some(written.clone())
+    );
+    (written.state, written.attempt, written.finished) = (Progress::Started, 2, None);
+    (written.audit_pending, written.detail) = (false, None);
+    ledger::write(&mut *session, &written, true).await.unwrap();
+    session.commit().await.unwrap();
+    drop(session);
+    let mut session = fixture.begun().await;
+    assert_eq!(
+        ledger::read(&mut *session, written.run_id, &fixture.database)
+            .await
+            .unwrap(),
+        Some(written.clone())
+    );
+    session.rollback().await.unwrap();
+    drop(session);
+    let mut session = fixture.begun().await;
+    assert!(
+        ledger::write(&mut *session, &written, false).await.is_err(),
+        "a second row of one run"
+    );
+}
+
+pub(crate) async fn old_ledger_rows_of_other_runs_are_pruned(fixture: Fixture) {
+    fixture.with_tables().await;
+    let now = Timestamp::now();
+    let ago = |days: i64| now - jiff::SignedDuration::from_hours(24 * days);
+    let mut session = fixture.begun().await;
+    for (run_id, days) in [(1, 100), (2, 80), (3, 100)] {
+        ledger::write(&mut *session, &row(&fixture, run_id, ago(days)), false)
+            .await
+            .unwrap();
+    }
+    let keep = Duration::from_secs(90 * 24 * 3_600);
+    ledger::prune(&mut *session, Uuid::from_u128(3), keep)
+        .await
+        .unwrap();
+    for (run_id, stays) in [(1, false), (2, true), (3, true)] {
+        let found = ledger::read(&mut *session, Uuid::from_u128(run_id), &fixture.database)
+            .await
+            .unwrap();
+        assert_eq!(found.is_some(), stays, "{run_id}");
+    }
+}
+
+pub(crate) async fn audit_rows_are_written_and_found(fixture: Fixture) {
+    fixture.with_tables().await;
+    let run = audit::Run {
+        package: "p.sbm".into(),
+        package_hash: "H".into(),
+        user: "u".repeat(60),
+        requested_by: "me".into(),
+        description: "it's \u{1f40d}".into(),
+    };
+    let rows: Vec<Row<'_>> = (0..300_u128)
+        .map(|number| Row {
+            file: "a 'b'.sql",
+            id: Uuid::from_u128(number),
+            hash: if number == 5 { "old" } else { "h" },
+            text: "SELECT 'ä';",
+            tag: "",
+            sequence: i64::try_from(number).unwrap(),
+            started: Timestamp::now(),
+            finished: Timestamp::now(),
+        })
+        .collect();
+    let mut session = fixture.begun().await;
+    audit::insert(&mut *session, &run, &fixture.database, &rows)
+        .await
+        .unwrap();
+    let newer = Row {
+        hash: "new",
+        ..rows[5].clone()
+    };
+    audit::insert(&mut *session, &run, &fixture.database, &[newer])
+        .await
+        .unwrap();
+    let table = session.table_name(Table::Audit);
+    assert_eq!(count(&mut *session, &table).await, 301);
+    let ids = [
+        Uuid::from_u128(5),
+        Uuid::from_u128(299),
+        Uuid::from_u128(1_000),
+    ];
+    let found = audit::already_run(&mut *session, &ids, None).await.unwrap();
+    assert_eq!(found.len(), 2);
+    assert_eq!(found[&ids[0]].as_deref(), Some("new"));
+    let found = audit::already_run(&mut *session, &ids, Some("another"))
+        .await
+        .unwrap();
+    assert!(found.is_empty());
+}
+
+pub(crate) async fn without_a_transaction_each_statement_stays(fixture: Fixture) {
+    let mut session = fixture.locked(Mode::Autocommit).await;
+    run(&mut *session, TABLE).await.unwrap();
+    run(&mut *session, "INSERT INTO t VALUES (1)")
+        .await
+        .unwrap();
+    assert!(
+        run(&mut *session, "INSERT INTO t VALUES (1)")
+            .await
+            .is_err()
+    );
+    run(&mut *session, "INSERT INTO t VALUES (2)")
+        .await
+        .unwrap();
+    drop(session);
+    assert_eq!(fixture.count("t").await, 2);
+}
+
+pub(crate) async fn a_transaction_that_a_script_left_open_is_ended(fixture: Fixture) {
+    fixture.admin(TABLE).await;
+    for (id, commits) in [(1, true), (2, false)] {
+        let mut session = fixture.locked(Mode::Autocommit).await;
+        run(&mut *session, "BEGIN TRANSACTION").await.unwrap();
+        run(&mut *session, &format!("INSERT INTO t VALUES ({id})"))
+            .await
+            .unwrap();
+        if commits {
+            session.commit().await.unwrap();
+        } else {
+            session.rollback().await.unwrap();
+        }
+        session.commit().await.unwrap();
+    }
+    assert_eq!(fixture.count("t").await, 1);
+}
+
+pub(crate) async fn an_unknown_database_is_no_passing_reason(fixture: Fixture) {
+    let error = fixture
+        .engine
+        .connect(&fixture.server, "no_such_database_here")
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Connect {
+                transient: false,
+                ..
+            }
+        ),
+        "{error:?}"
+    );
+}
+
+pub(crate) async fn a_thousand_rows_are_read_and_counted(fixture: Fixture) {
+    let mut session = fixture.begun().await;
+    assert_eq!(run(&mut *session, fixture.many).await.unwrap(), [100_000]);
+}
+
+/// Every promise as a test of the module's fixture.
+macro_rules! engine_contract {
+    ($fixture:expr) => {
+        $crate::contract::engine::engine_contract! { @each $fixture;
+            runs_several_statements_and_counts_their_rows
+            a_commit_is_seen_by_others_and_a_rollback_is_not
+            a_syntax_error_is_placed
+            a_run_time_error_is_placed_at_its_statement
+            a_savepoint_undoes_a_batch_and_no_more
+            a_batch_that_takes_too_long_is_cancelled
+            a_batch_stops_on_request
+            the_lock_has_one_holder
+            the_lock_without_transaction_has_one_holder
+            waiting_for_the_lock_ends_on_request
+            who_waits_for_the_lock_gets_it
+            a_script_that_commits_is_noticed
+            tables_outlive_a_build_that_is_rolled_back
+            a_trial_leaves_no_tables
+            ledger_rows_come_back_as_they_went
+            old_ledger_rows_of_other_runs_are_pruned
+            audit_rows_are_written_and_found
+            without_a_transaction_each_statement_stays
+            a_transaction_that_a_script_left_open_is_ended
+            an_unknown_database_is_no_passing_reason
+            a_thousand_rows_are_read_and_counted
+        }
+    };
+    (@each $fixture:expr; $($promise:ident)*) => {
+        $(
+            #[test]
+            fn $promise() {
+                let test = concat!(module_path!(), "::", stringify!($promise));
+                if let Some((fixture, _guard)) = $fixture(test) {
+                    $crate::support::postgres::runtime()
+                        .block_on($crate::contract::engine::$promise(fixture));
+                }
+            }
+        )*
+    };
+}
+pub(crate) use engine_contract;
