@@ -13,4 +13,5 @@ mod builds;
 mod command_line;
 mod contract;
 mod engines;
+mod sql_server;
 mod support;

@@ -46,6 +46,8 @@ pub(super) struct SqlServerSession {
     dirty: bool,
     /// Whether a script may have told the server not to run what it is sent.
     muted: bool,
+    /// Whether a transaction was committed in the last statement of our own that failed.
+    committed: bool,
     schema: String,
     database: String,
     catalog: Vec<(String, Column)>,
@@ -90,6 +92,7 @@ impl SqlServerSession {
             transaction: None,
             dirty: false,
             muted: false,
+            committed: false,
             schema: ledger_schema.unwrap_or_else(|| DEFAULT_SCHEMA.into()),
             database,
             catalog: Vec::new(),
@@ -190,12 +193,12 @@ impl SqlServerSession {
         let driven = self.drive(OWN_STATEMENT, &never, work).await;
         match driven {
             Driven::Done(value) => Ok(value),
-            Driven::Refused(error) => Err(convert::statement_error(
-                &error,
-                sql,
-                self.tap.take(),
-                TransactionFate::Alive,
-            )),
+            Driven::Refused(error) => {
+                let heard = self.tap.take();
+                self.committed = heard.course.committed;
+                let alive = TransactionFate::Alive;
+                Err(convert::statement_error(&error, sql, heard, alive))
+            }
             Driven::Unreadable(error) => Err(Error::Lost(error.to_string())),
             Driven::Cancelled { .. } | Driven::Deaf { .. } => {
                 self.client = None;
@@ -370,13 +373,13 @@ impl SqlServerSession {
     }
 
     /// An error with which the server answered a COMMIT, if it leaves no doubt that nothing was committed.
-    fn commit_error(&mut self, error: Error, committed: bool) -> Error {
+    fn commit_error(&mut self, error: Error) -> Error {
         let Error::Sql(answer) = &error else {
             return error;
         };
         let number: Option<u32> = answer.code.as_deref().and_then(|code| code.parse().ok());
         let passes = number.is_some_and(|number| number != 1205 && convert::is_transient(number));
-        if !committed && !passes && self.client.is_some() {
+        if !self.committed && !passes && self.client.is_some() {
             return error;
         }
         // The service failed, or committed first and failed then: the ledger knows.
@@ -521,16 +524,14 @@ impl Session for SqlServerSession {
             Some(id) => statements::commit(id),
             None => statements::COMMIT_OPEN.to_owned(),
         };
-        let answer = self.number(&sql).await;
-        let committed = self.tap.take().course.committed;
-        match answer {
+        match self.number(&sql).await {
             Ok(0) => {
                 self.transaction = None;
                 Ok(())
             }
             // Not the build's transaction any more, or one that stayed open: only the ledger can tell.
             Ok(_) => Err(Error::TransactionEnded),
-            Err(error) => Err(self.commit_error(error, committed)),
+            Err(error) => Err(self.commit_error(error)),
         }
     }
 

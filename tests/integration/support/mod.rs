@@ -5,6 +5,7 @@ pub(crate) mod fleet;
 pub(crate) mod postgres;
 pub(crate) mod program;
 pub(crate) mod sql_server;
+pub(crate) mod tds_stub;
 
 use std::io::Write;
 
