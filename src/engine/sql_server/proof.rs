@@ -49,6 +49,9 @@ const DOOMED_AT_END: u32 = 3998;
 /// after that is committed statement by statement, so the server must have ended the batch together with the
 /// transaction: the error came first, then the rollback, then no statement succeeded. Anything else counts as ended by the
 /// script.
+///
+/// That a server tells of the error first and of the rollback then is known from captured dead-locks (tiberius, pull
+/// request 245).
 pub(super) fn fate(state: State, id: i64, course: Course, numbers: &[u32]) -> TransactionFate {
     if state.is_alive(id) {
         return TransactionFate::Alive;
