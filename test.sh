@@ -17,7 +17,9 @@ main() {
     trap 'exit 143' TERM HUP
 
     find_postgres || install_postgres
+    find_pgbouncer || install_pgbouncer
     choose_server_user
+    [[ -z $server_user ]] || export SBM_TEST_SERVER_USER=$server_user
     make_work_folder
     make_certificates
     start_postgres
@@ -55,6 +57,26 @@ install_postgres() {
     apt-get install -y postgresql </dev/null ||
         { apt-get update </dev/null && apt-get install -y postgresql </dev/null; }
     find_postgres || fail "initdb is still missing after the installation of postgresql"
+}
+
+# One test needs a transaction pooler; without one it says that it is skipped.
+find_pgbouncer() {
+    local program
+    for program in "$(command -v pgbouncer || true)" /usr/sbin/pgbouncer; do
+        if [[ -n $program && -x $program ]]; then
+            export SBM_TEST_PGBOUNCER=$program
+            return 0
+        fi
+    done
+    return 1
+}
+
+install_pgbouncer() {
+    [[ $(id -u) -eq 0 ]] && command -v apt-get >/dev/null || return 0
+    echo "installing pgbouncer"
+    export DEBIAN_FRONTEND=noninteractive
+    { apt-get install -y pgbouncer || { apt-get update && apt-get install -y pgbouncer; }; } </dev/null || true
+    find_pgbouncer || echo "pgbouncer cannot be installed; its test is skipped"
 }
 
 # PostgreSQL refuses to run as root.
@@ -163,7 +185,7 @@ ssl_key_file = '$work/certificates/server.key'
 CONFIGURATION
     as_server_user tee "$1/pg_hba.conf" >/dev/null <<'CONFIGURATION'
 local  all  postgres                    trust
-host   all  sbm_password  127.0.0.1/32  scram-sha-256
+host   all  +sbm_password 127.0.0.1/32  scram-sha-256
 host   all  all           127.0.0.1/32  trust
 CONFIGURATION
 }

@@ -1,7 +1,7 @@
 //! The worker: takes targets from the queue, builds each in its databases, and writes what became of it.
 //!
 //! [`prepare`] reads the package once for all targets; [`run()`] is the loop; each target goes through `attempts` (repetition),
-//! `attempt` (one try at the whole target) and `script` (one script). What a database has seen before is decided by
+//! `attempt` (one try at the whole target), `script` (one script) and `finish`. What a database has seen before is decided by
 //! `decide`, and `resolve` finds out what became of a commit whose answer was lost.
 
 mod attempt;
@@ -9,6 +9,7 @@ mod attempts;
 mod database_log;
 mod decide;
 mod elsewhere;
+mod finish;
 mod folder;
 pub mod identity;
 pub mod prepare;

@@ -237,7 +237,11 @@ impl Attempt<'_> {
             return Ok(());
         }
         let last = database.done.len().saturating_sub(1);
-        self.write_audit(index, last)
+        let written = async {
+            self.databases[index].session.settle().await?;
+            self.write_audit(index, last).await
+        };
+        written
             .await
             .map_err(|error| failed(attempt::report(&self.databases[index].name, &error)))
     }

@@ -5,13 +5,18 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::string_slice,
     reason = "clippy lets tests unwrap, but not the functions that they share"
 )]
 
 mod builds;
 mod command_line;
 mod contract;
+mod demo;
+mod early_ends;
 mod engines;
+mod fleets;
+mod postgres;
+mod secrets;
 mod sql_server;
 mod support;
+mod worker_loop;

@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config, Socket, config, tls::MakeTlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{super::Error, convert, session::Notices};
+use super::{super::Error, convert, notices::Notices};
 use crate::protocol::{Connection, SslMode};
 
 /// A host and a port.

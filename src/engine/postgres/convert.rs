@@ -22,7 +22,6 @@ const TRANSIENT: &[&str] = &[
     "57P03", // cannot_connect_now
     "57P05", // idle_session_timeout
     "25P03", // idle_in_transaction_session_timeout
-    "25006", // read_only_sql_transaction: a standby that is about to be promoted
 ];
 
 /// Whether a SQLSTATE is transient: one of the list, or class 08, connection exceptions.

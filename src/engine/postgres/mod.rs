@@ -2,7 +2,10 @@
 
 mod connect;
 mod convert;
+mod lock;
+mod notices;
 mod session;
+mod simple;
 mod tls;
 
 use std::fmt;

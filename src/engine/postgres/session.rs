@@ -3,14 +3,14 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
-use futures::{StreamExt, future::join, pin_mut};
+use futures::{future::join, pin_mut};
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, SimpleQueryMessage, types::Type};
 use tokio_util::sync::CancellationToken;
@@ -22,14 +22,10 @@ use super::{
     },
     connect::Dial,
     convert,
+    notices::Notices,
+    simple::{Failed, code_is, collect, first, first_cell, offset, read},
 };
-use crate::{
-    protocol::Platform,
-    sql::{self, Dialect},
-};
-
-/// "sbm" and a number of our own: the advisory lock of a build. Advisory locks belong to one database.
-const LOCK_KEY: i64 = 0x0073_626d_0000_0001;
+use crate::protocol::Platform;
 
 /// How long a cancelled statement may take to come back before the connection is dropped.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
@@ -44,68 +40,25 @@ const COMMIT: Duration = Duration::from_secs(1_800);
 /// Half of what the server allows an idle transaction, less some room.
 const KEEP_ALIVE: Duration = Duration::from_secs(45);
 
-/// Set by each build for its own connection, so that the server ends an idle orphan within two minutes; and so that the package's
-/// time-outs decide, not a time-out of the role.
-const LIMITS: [(&str, &str); 6] = [
-    ("statement_timeout", "0"),
-    ("idle_in_transaction_session_timeout", "'120s'"),
-    ("tcp_keepalives_idle", "30"),
-    ("tcp_keepalives_interval", "15"),
-    ("tcp_keepalives_count", "4"),
-    ("tcp_user_timeout", "'90s'"),
-];
-
-/// What the server says besides results, and why a connection ended.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Notices {
-    messages: Arc<Mutex<Vec<String>>>,
-    lost: Arc<OnceLock<String>>,
-}
-
-impl Notices {
-    /// Messages kept between two batches at most; a script that prints a million lines does not fill the memory.
-    const MAX: usize = 1_000;
-
-    pub(super) fn push(&self, message: String) {
-        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
-        if messages.len() < Self::MAX {
-            messages.push(message);
-        }
-    }
-
-    pub(super) fn set_lost(&self, reason: String) {
-        // Only the first reason is of interest.
-        self.lost.get_or_init(|| reason);
-    }
-
-    fn take(&self) -> Vec<String> {
-        std::mem::take(&mut *self.messages.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn lost(&self) -> Option<String> {
-        self.lost.get().cloned()
-    }
-}
-
 /// A connection, its lock and its transaction.
 pub(super) struct PostgresSession {
-    dial: Dial,
-    client: Option<Arc<Client>>,
-    driver: Option<JoinHandle<()>>,
-    keep_alive: Option<JoinHandle<()>>,
-    busy: Arc<AtomicBool>,
-    notices: Notices,
-    ledger_schema: Option<String>,
-    mode: Mode,
-    wait: Duration,
-    stop: CancellationToken,
+    pub(super) dial: Dial,
+    pub(super) client: Option<Arc<Client>>,
+    pub(super) driver: Option<JoinHandle<()>>,
+    pub(super) keep_alive: Option<JoinHandle<()>>,
+    pub(super) busy: Arc<AtomicBool>,
+    pub(super) notices: Notices,
+    pub(super) ledger_schema: Option<String>,
+    pub(super) mode: Mode,
+    pub(super) wait: Duration,
+    pub(super) stop: CancellationToken,
     /// The transaction, or in autocommit the process on the server, that must not change.
-    identity: Option<String>,
-    schema: String,
-    catalog: Vec<(String, Column)>,
-    unwritable: Vec<String>,
+    pub(super) identity: Option<String>,
+    pub(super) schema: String,
+    pub(super) catalog: Vec<(String, Column)>,
+    pub(super) unwritable: Vec<String>,
     /// Whether something of our own is to be made permanent before the build's transaction.
-    changed: bool,
+    pub(super) changed: bool,
 }
 
 impl fmt::Debug for PostgresSession {
@@ -140,7 +93,7 @@ impl PostgresSession {
         })
     }
 
-    fn client(&self) -> Result<Arc<Client>, Error> {
+    pub(super) fn client(&self) -> Result<Arc<Client>, Error> {
         let lost = || {
             Error::Lost(
                 self.notices
@@ -152,7 +105,7 @@ impl PostgresSession {
     }
 
     /// Waits for `work`, which talks to the server; cancels it there after `limit` or on `stop`.
-    async fn guarded<T>(
+    pub(super) async fn guarded<T>(
         &mut self,
         limit: Duration,
         stop: &CancellationToken,
@@ -204,7 +157,7 @@ impl PostgresSession {
     }
 
     /// Runs statements of our own that nobody may stop.
-    async fn own<T>(
+    pub(super) async fn own<T>(
         &mut self,
         work: impl Future<Output = Result<T, tokio_postgres::Error>>,
     ) -> Result<T, Error> {
@@ -221,7 +174,7 @@ impl PostgresSession {
         }
     }
 
-    fn error(&mut self, error: &tokio_postgres::Error) -> Error {
+    pub(super) fn error(&mut self, error: &tokio_postgres::Error) -> Error {
         let error = convert::statement_error(error, self.notices.lost());
         if matches!(&error, Error::Lost(_))
             || matches!(&error, Error::Sql(error) if error.code.is_none())
@@ -231,7 +184,7 @@ impl PostgresSession {
         error
     }
 
-    fn drop_connection(&mut self) {
+    pub(super) fn drop_connection(&mut self) {
         if let Some(task) = self.keep_alive.take() {
             task.abort();
         }
@@ -251,7 +204,7 @@ impl PostgresSession {
 
     /// An idle transaction is ended by the server after two minutes; while one database of a target works, the others
     /// say now and then that somebody is still there.
-    fn start_keep_alive(&mut self, client: &Arc<Client>) {
+    pub(super) fn start_keep_alive(&mut self, client: &Arc<Client>) {
         if self.keep_alive.is_some() {
             return;
         }
@@ -267,191 +220,6 @@ impl PostgresSession {
                 }
             }
         }));
-    }
-
-    async fn take_lock(&mut self, wait: Duration, stop: &CancellationToken) -> Result<(), Error> {
-        let client = self.client()?;
-        let sql = self.lock_statement(wait);
-        let limit = wait.saturating_add(Duration::from_secs(30));
-        let work = collect(&client, &sql);
-        let sets = match self.guarded(limit, stop, work).await {
-            Guarded::Done(Ok(sets)) => sets,
-            Guarded::Done(Err(failed)) if code_is(&failed.error, "55P03") => {
-                return Err(Error::Busy { wait });
-            }
-            Guarded::Done(Err(failed)) if code_is(&failed.error, "0A000") => {
-                // What a standby says to READ WRITE; during a failover the next login reaches the primary.
-                self.drop_connection();
-                return Err(Error::Lost("the server is a standby".into()));
-            }
-            Guarded::Done(Err(failed)) => return Err(self.error(&failed.error)),
-            Guarded::Cancelled { stopped: true, .. } => return Err(Error::Stopped),
-            Guarded::Cancelled { .. } => return Err(Error::Busy { wait }),
-        };
-        self.read_lock_answer(&sets.rows)?;
-        self.start_keep_alive(&client);
-        self.notices.take();
-        Ok(())
-    }
-
-    /// Transaction, limits, lock, and what is to be known of our tables: one round trip.
-    ///
-    /// The isolation level is fixed: in a stricter one the snapshot would be older than the lock, and the ledger row of
-    /// the build that held it would not be seen.
-    fn lock_statement(&self, wait: Duration) -> String {
-        let (begin, set, lock, identity) = match self.mode {
-            Mode::Transactional => (
-                "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; ",
-                "SET LOCAL",
-                "pg_advisory_xact_lock",
-                "pg_catalog.txid_current()",
-            ),
-            Mode::Autocommit => ("", "SET", "pg_advisory_lock", "pg_catalog.pg_backend_pid()"),
-        };
-        let limits: String = LIMITS
-            .iter()
-            .map(|(name, value)| format!("{set} {name} TO {value}; "))
-            .collect();
-        let (audit, ledger) = (
-            Table::Audit.name(Platform::PostgreSql),
-            Table::Ledger.name(Platform::PostgreSql),
-        );
-        let may = |right: &str| format!("pg_catalog.has_table_privilege(c.oid, '{right}')");
-        format!(
-            "{begin}{limits}{set} lock_timeout TO {}; SELECT pg_catalog.{lock}({LOCK_KEY}); \
-             {set} lock_timeout TO DEFAULT; SELECT {identity}, pg_catalog.current_schema(); \
-             SELECT n.nspname, c.relname, a.attname, \
-             CASE WHEN a.atttypid = 1043 AND a.atttypmod > 0 THEN a.atttypmod - 4 END, \
-             {} AND {} AND (c.relname = '{audit}' OR {} AND {}) \
-             FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
-             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-             WHERE c.relname IN ('{audit}', '{ledger}') AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't' \
-             AND a.attnum > 0 AND NOT a.attisdropped",
-            wait.as_millis().clamp(1, i32::MAX as u128),
-            may("INSERT"),
-            may("SELECT"),
-            may("UPDATE"),
-            may("DELETE"),
-        )
-    }
-
-    fn read_lock_answer(&mut self, rows: &[Vec<Option<String>>]) -> Result<(), Error> {
-        let mut rows = rows.iter().filter(|row| row.len() > 1);
-        let Some([identity, schema]) = rows.next().map(Vec::as_slice) else {
-            return Err(Error::Lost("the answer to the lock is incomplete".into()));
-        };
-        self.identity.clone_from(identity);
-        self.catalog.clear();
-        self.unwritable.clear();
-        let rows: Vec<&Vec<Option<String>>> = rows.collect();
-        if self.schema.is_empty() {
-            self.schema = self.choose_schema(schema.as_deref(), &rows)?;
-        }
-        for row in rows {
-            if let [Some(schema), Some(table), Some(column), width, writable] = row.as_slice() {
-                if *schema != self.schema {
-                    continue;
-                }
-                let max_chars = width.as_ref().and_then(|width| width.parse().ok());
-                self.catalog.push((
-                    table.clone(),
-                    Column {
-                        name: column.clone(),
-                        max_chars,
-                    },
-                ));
-                if writable.as_deref() != Some("t") && !self.unwritable.contains(table) {
-                    self.unwritable.push(table.clone());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Where our tables are, chosen once per session. A ledger that exists is the one, whatever the search path says by
-    /// now: a script may have changed it, and a run must find its rows again.
-    fn choose_schema(
-        &self,
-        current: Option<&str>,
-        rows: &[&Vec<Option<String>>],
-    ) -> Result<String, Error> {
-        if let Some(schema) = &self.ledger_schema {
-            return Ok(schema.clone());
-        }
-        for table in [Table::Ledger, Table::Audit] {
-            let name = table.name(Platform::PostgreSql);
-            let mut schemas: Vec<&str> = rows
-                .iter()
-                .filter(|row| row.get(1).and_then(|cell| cell.as_deref()) == Some(name))
-                .filter_map(|row| row.first()?.as_deref())
-                .collect();
-            schemas.sort_unstable();
-            schemas.dedup();
-            match (table, schemas.as_slice()) {
-                (_, [schema]) => return Ok((*schema).to_owned()),
-                (Table::Ledger, [_, _, ..]) => {
-                    return Err(Error::Settings(format!(
-                        "{} has a ledger in each of the schemas {}; say which with --ledgerschema",
-                        self.dial.place,
-                        schemas.join(", ")
-                    )));
-                }
-                _ => {}
-            }
-        }
-        current.map(str::to_owned).ok_or_else(|| {
-            Error::Settings(
-                "the search path names no schema for audit table and ledger; name one with --ledgerschema".into(),
-            )
-        })
-    }
-
-    /// A session lock is useless when each transaction may run in another session of the server. A second login that is
-    /// given our own session, although we still hold it, gives such a pooler away.
-    async fn refuse_transaction_pooling(&self) -> Result<(), Error> {
-        let (client, _driver) = self.dial.open(&Notices::default()).await?;
-        let pid = client.simple_query("SELECT pg_catalog.pg_backend_pid()");
-        let pid = tokio::time::timeout(self.dial.timeout, pid)
-            .await
-            .map_err(|_| Error::Lost("no answer to the test for a pooler".into()))?
-            .map_err(|error| convert::statement_error(&error, None))?;
-        let shared = pid.iter().any(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned) == self.identity,
-            _ => false,
-        });
-        if shared {
-            return Err(Error::Settings(format!(
-                "{} is behind a transaction pooler, where a build that is not transactional cannot hold a lock; \
-                 connect to the server itself or to a session pool",
-                self.dial.place
-            )));
-        }
-        Ok(())
-    }
-
-    /// In autocommit: whether this is still the server process that holds the lock, and whether it still does.
-    async fn check_process(&mut self) -> Result<(), Error> {
-        let client = self.client()?;
-        let sql = format!(
-            "SELECT pg_catalog.pg_backend_pid() FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted \
-             AND pid = pg_catalog.pg_backend_pid() AND classid = {} AND objid = {}",
-            LOCK_KEY >> 32,
-            LOCK_KEY & 0xffff_ffff
-        );
-        let work = async { collect(&client, &sql).await.map_err(|failed| failed.error) };
-        let sets = self.own(work).await?;
-        let pid = sets
-            .rows
-            .first()
-            .and_then(|row| row.first().cloned().flatten());
-        if pid.is_some() && pid == self.identity {
-            return Ok(());
-        }
-        self.drop_connection();
-        Err(Error::Lost(
-            "the session has lost its lock: a script gave it up, or a pooler gave the session to another server process"
-                .into(),
-        ))
     }
 
     /// After a failed batch: whether the transaction still is ours, by what the server says to a query in it.
@@ -510,80 +278,13 @@ fn is_in_doubt(code: &str) -> bool {
 
 type Proof = Result<Vec<SimpleQueryMessage>, tokio_postgres::Error>;
 
-enum Guarded<T> {
+pub(super) enum Guarded<T> {
     Done(T),
     /// Cancelled by us; what the server still answered, if it did.
     Cancelled {
         done: Option<T>,
         stopped: bool,
     },
-}
-
-/// The rows of all results, and the counts.
-struct Sets {
-    rows: Vec<Vec<Option<String>>>,
-    counts: Vec<u64>,
-}
-
-/// A failed simple query: after how many statements it failed.
-struct Failed {
-    completed: usize,
-    error: tokio_postgres::Error,
-}
-
-/// Runs `sql` and keeps its rows: for statements of our own only.
-async fn collect(client: &Client, sql: &str) -> Result<Sets, Failed> {
-    read(client, sql, true).await
-}
-
-async fn read(client: &Client, sql: &str, keep_rows: bool) -> Result<Sets, Failed> {
-    let mut sets = Sets {
-        rows: Vec::new(),
-        counts: Vec::new(),
-    };
-    let failed = |sets: &Sets, error| Failed {
-        completed: sets.counts.len(),
-        error,
-    };
-    let stream = client
-        .simple_query_raw(sql)
-        .await
-        .map_err(|error| failed(&sets, error))?;
-    pin_mut!(stream);
-    while let Some(message) = stream.next().await {
-        match message.map_err(|error| failed(&sets, error))? {
-            SimpleQueryMessage::Row(row) if keep_rows => {
-                let cells = (0..row.len()).map(|index| row.get(index).map(str::to_owned));
-                sets.rows.push(cells.collect());
-            }
-            SimpleQueryMessage::CommandComplete(count) => sets.counts.push(count),
-            _ => {}
-        }
-    }
-    Ok(sets)
-}
-
-fn code_is(error: &tokio_postgres::Error, code: &str) -> bool {
-    error.code().is_some_and(|found| found.code() == code)
-}
-
-/// Where the error is: at the position that the server gives, else at the statement that failed.
-fn offset(sql: &str, failed: &Failed) -> Option<usize> {
-    use tokio_postgres::error::ErrorPosition::Original;
-    if let Some(Original(position)) = failed
-        .error
-        .as_db_error()
-        .and_then(|error| error.position())
-    {
-        let chars = usize::try_from(*position).ok()?.saturating_sub(1);
-        return sql
-            .char_indices()
-            .nth(chars)
-            .map(|(offset, _)| offset)
-            .or(Some(sql.len()));
-    }
-    let statements = sql::statements(sql, Dialect::Postgres);
-    statements.get(failed.completed).map(|range| range.start)
 }
 
 #[async_trait]
@@ -741,12 +442,15 @@ impl Session for PostgresSession {
     }
 
     async fn settle(&mut self) -> Result<(), Error> {
-        if self.mode == Mode::Autocommit {
-            return Ok(());
-        }
         let client = self.client()?;
-        let sql = "RESET ROLE; SET CONSTRAINTS ALL IMMEDIATE; SELECT pg_catalog.current_setting('client_encoding')";
-        let work = async { collect(&client, sql).await.map_err(|failed| failed.error) };
+        let constraints = match self.mode {
+            Mode::Transactional => "SET CONSTRAINTS ALL IMMEDIATE; ",
+            Mode::Autocommit => "",
+        };
+        let sql = format!(
+            "RESET ROLE; {constraints}SELECT pg_catalog.current_setting('client_encoding')"
+        );
+        let work = async { collect(&client, &sql).await.map_err(|failed| failed.error) };
         let sets = self.own(work).await?;
         match first(&sets) {
             Some(encoding) if encoding != "UTF8" => Err(Error::Settings(format!(
@@ -804,15 +508,4 @@ fn typed(parameters: &[Value]) -> Vec<(&(dyn tokio_postgres::types::ToSql + Sync
             )
         })
         .collect()
-}
-
-fn first(sets: &Sets) -> Option<String> {
-    sets.rows.first()?.first()?.clone()
-}
-
-fn first_cell(messages: &[SimpleQueryMessage]) -> Option<String> {
-    messages.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
-        _ => None,
-    })
 }

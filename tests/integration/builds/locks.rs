@@ -1,6 +1,25 @@
 //! One build of a database at a time.
 
-use crate::support::{builds::note, fleet::on_each_platform};
+use std::path::Path;
+
+use crate::support::{
+    builds::note,
+    fleet::{Fleet, on_each_platform},
+    program::Program,
+};
+
+/// One of several programs at a time: each has its own list and its own logs.
+fn run_beside(fleet: &Fleet, folder: &Path, line: &str, wait: &str) -> Program {
+    std::fs::create_dir_all(folder).unwrap();
+    let list = folder.join("targets.cfg");
+    std::fs::write(&list, format!("{line}\n")).unwrap();
+    let program = Program::new(["threaded", "run"])
+        .option("--packagename", fleet.folder.path().join("package"))
+        .option("--override", list)
+        .option("--rootloggingpath", folder.join("logs"))
+        .option("--lockwait", wait);
+    fleet.login(program)
+}
 
 on_each_platform!(
     builds_of_the_same_databases_do_not_block_each_other,
@@ -8,26 +27,18 @@ on_each_platform!(
     |fleet| {
         let fleet = fleet.with_trace();
         let yaml = "scripts: [{file: a.sql, database: a}, {file: b.sql, database: b}]";
-        let package = fleet.package(&[
+        fleet.package(&[
             ("sbm.yaml", yaml),
             ("a.sql", &note("a")),
             ("b.sql", &note("b")),
         ]);
         let (one, two) = (&fleet.names[0], &fleet.names[1]);
-        let children: Vec<_> = [format!("a,{one};b,{two}"), format!("a,{two};b,{one}")]
-            .iter()
-            .cycle()
-            .take(6)
-            .enumerate()
-            .map(|(number, pairs)| {
-                let list = fleet.folder.path().join(format!("{number}.cfg"));
-                std::fs::write(&list, format!("{}:{pairs}\n", fleet.server())).unwrap();
-                let logs = fleet.folder.path().join(format!("logs{number}"));
-                let program = crate::support::program::Program::new(["threaded", "run"])
-                    .option("--packagename", &package)
-                    .option("--override", list)
-                    .option("--rootloggingpath", logs);
-                fleet.login(program).start()
+        let pairs = [format!("a,{one};b,{two}"), format!("a,{two};b,{one}")];
+        let children: Vec<_> = (0..6)
+            .map(|number| {
+                let folder = fleet.folder.path().join(number.to_string());
+                let line = format!("{}:{}", fleet.server(), pairs[number % 2]);
+                run_beside(&fleet, &folder, &line, "30").start()
             })
             .collect();
         for child in children {
@@ -49,15 +60,12 @@ on_each_platform!(a_database_that_stays_locked_is_busy, 1, |fleet| {
     fleet.package(&[("1.sql", &note("1")), ("2.sql", fleet.gate())]);
     let child = fleet.threaded_run().start();
     fleet.wait_for_script("2.sql");
-    let logs = fleet.folder.path().join("other");
+    let folder = fleet.folder.path().join("other");
+    let line = fleet.lines().remove(0);
     let other = || {
-        let program = crate::support::program::Program::new(["threaded", "run"])
-            .option("--packagename", fleet.folder.path().join("package"))
-            .option("--override", fleet.list(&fleet.lines()))
-            .option("--rootloggingpath", &logs)
-            .option("--lockwait", "0")
-            .option("--output", "json");
-        fleet.login(program).run()
+        run_beside(&fleet, &folder, &line, "0")
+            .option("--output", "json")
+            .run()
     };
     let run = other().expect_code(1);
     assert_eq!(run.only("failed")["state"], "Busy");

@@ -24,8 +24,7 @@ fn error_of(fleet: &Fleet, script: &str, transactional: &str) -> Value {
 
 /// The error is where the script says `HERE:`, which is taken out. The error of both kinds of build.
 fn check(fleet: &Fleet, marked: &str) -> [Value; 2] {
-    let offset = marked.find("HERE:").unwrap();
-    let before = &marked[..offset];
+    let (before, _) = marked.split_once("HERE:").unwrap();
     let line = before.matches('\n').count() + 1;
     let column = before
         .chars()

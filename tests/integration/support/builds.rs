@@ -47,7 +47,7 @@ impl Fleet {
             Platform::SqlServer => "int IDENTITY PRIMARY KEY",
         };
         let text = match self.platform {
-            Platform::SqlServer => "nvarchar(400)",
+            Platform::SqlServer => "nvarchar(max)",
             _ => "text",
         };
         for index in 0..self.names.len() {
@@ -188,7 +188,7 @@ impl Fleet {
     /// Makes the closed gate in every database.
     pub(crate) fn with_gate(self) -> Self {
         for index in 0..self.names.len() {
-            self.sql(index, "CREATE TABLE gate (open int)");
+            self.sql(index, "CREATE TABLE gate (is_open int)");
         }
         self
     }

@@ -2,8 +2,13 @@
 
 pub(crate) mod builds;
 pub(crate) mod fleet;
+pub(crate) mod live;
+pub(crate) mod many;
 pub(crate) mod postgres;
 pub(crate) mod program;
+pub(crate) mod proxy;
+pub(crate) mod run_files;
+pub(crate) mod silent;
 pub(crate) mod sql_server;
 pub(crate) mod tds_stub;
 
