@@ -13,6 +13,7 @@ use sbm::{
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
+use crate::support::program::Program;
 use crate::support::tds_stub::{
     ATTENTION, ATTENTION_SEEN, BATCH, BEGUN, CERTIFICATE, COMMITTED, COUNT, ENCRYPT_NOT_SUPPORTED,
     ENCRYPT_ON, FAILED, LOGIN, MORE, PRELOGIN, ROLLED_BACK, Step, Stub, done, error, error_in,
@@ -255,6 +256,40 @@ fn bytes_that_make_no_sense_neither_hang_nor_panic() {
                 Err(other) => panic!("{other:?}"),
             }
         }
+    }
+}
+
+#[test]
+fn no_level_of_the_log_shows_a_secret_or_a_row() {
+    let row = "canary-row-77";
+    let mut steps = plain(logged_in());
+    steps.push(Step::Answer(
+        [numbers(&[0]), word(row), done(0, 0)].concat(),
+    ));
+    let stub = Stub::start(vec![steps]);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("package")).unwrap();
+    std::fs::write(folder.path().join("package/1.sql"), "SELECT 1").unwrap();
+    let list = folder.path().join("targets.cfg");
+    std::fs::write(&list, format!("{}:db", stub.name())).unwrap();
+    let run = Program::new(["threaded", "run", "--loglevel", "trace"])
+        .option("--packagename", folder.path().join("package"))
+        .option("--override", &list)
+        .option("--rootloggingpath", folder.path().join("logs"))
+        .option("--platform", "SqlServer")
+        .option("--sslmode", "disable")
+        .option("--username", "me")
+        .variable("SBM_PASSWORD", SECRET)
+        .variable("RUST_LOG", "trace,tiberius=trace")
+        .run()
+        .expect_code(1);
+    assert!(stub.types().contains(&BATCH));
+    for text in [SECRET, row, "tiberius"] {
+        assert!(
+            !run.stderr.contains(text) && !run.stdout.contains(text),
+            "{text}: {}",
+            run.stderr
+        );
     }
 }
 
