@@ -138,6 +138,16 @@ fn text(cell: &ColumnData<'_>) -> String {
         ColumnData::Bit(Some(truth)) => u8::from(*truth).to_string(),
         ColumnData::String(Some(text)) => text.to_string(),
         ColumnData::Guid(Some(id)) => id.to_string(),
+        ColumnData::DateTime(Some(time)) => {
+            let midnight = jiff::civil::date(1900, 1, 1).at(0, 0, 0, 0);
+            let milliseconds = i64::from(time.seconds_fragments()) * 1_000 / 300;
+            let span = jiff::Span::new()
+                .days(time.days())
+                .milliseconds(milliseconds);
+            (midnight + span)
+                .strftime("%Y-%m-%d %H:%M:%S%.3f")
+                .to_string()
+        }
         other => {
             let text = format!("{other:?}");
             if text.ends_with("(None)") {
