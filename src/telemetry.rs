@@ -22,6 +22,8 @@ pub fn init(level: Option<LevelFilter>) {
         Some(level) => builder.filter_level(level),
         None => builder.parse_default_env(),
     };
+    // The SQL Server driver would log rows of results at its lowest level.
+    builder.filter_module("tiberius", LevelFilter::Off);
     // The driver logs every statement at these levels, and scripts may hold secrets.
     builder.filter_module("tokio_postgres", LevelFilter::Info);
     builder.format_timestamp_millis();

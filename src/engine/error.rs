@@ -8,7 +8,7 @@ use crate::protocol::Platform;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// This program cannot build the platform.
-    #[error("{0} databases cannot be built by this version; PostgreSQL and SQLite can")]
+    #[error("{0} databases cannot be built by this version; SqlServer, PostgreSQL and SQLite can")]
     Unsupported(Platform),
     /// The settings of the connection are wrong, whatever the target.
     #[error("{0}")]
@@ -105,6 +105,17 @@ impl Error {
         match self {
             Self::Connect { code, .. } => code.as_deref(),
             Self::Sql(error) => error.code.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// How long a login that failed so is repeated, when that is longer than usual: a serverless database of Azure SQL that
+    /// was paused, or one that moves to another node, answers 40613 until it is there.
+    pub fn login_budget(&self) -> Option<Duration> {
+        match self {
+            Self::Connect { code, .. } if code.as_deref() == Some("40613") => {
+                Some(Duration::from_secs(180))
+            }
             _ => None,
         }
     }

@@ -10,6 +10,7 @@ pub mod ledger;
 mod postgres;
 mod retry;
 pub mod schema;
+mod sql_server;
 mod sqlite;
 mod value;
 
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 pub use error::{Error, SqlError, TransactionFate};
 pub use postgres::Postgres;
 pub use retry::{Backoff, connect_with_retry};
+pub use sql_server::SqlServer;
 pub use sqlite::Sqlite;
 pub use value::Value;
 
@@ -69,6 +71,12 @@ pub trait Session: Debug + Send {
 
     /// Opens the transaction of the build, still under the lock. Makes permanent what `execute` did since `lock`.
     async fn begin(&mut self) -> Result<(), Error>;
+
+    /// Gets ready for the next script: options that the one before set for itself do not reach this one, where the platform
+    /// has such options.
+    async fn begin_script(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// Sends one batch of a script and reads all its results.
     ///
@@ -153,7 +161,12 @@ pub fn connect(
             password,
             ledger_schema,
         )?)),
+        Platform::SqlServer => Ok(Arc::new(SqlServer::new(
+            connection,
+            password,
+            ledger_schema,
+        )?)),
         Platform::Sqlite => Ok(Arc::new(Sqlite::new())),
-        Platform::SqlServer | Platform::MySql => Err(Error::Unsupported(platform)),
+        Platform::MySql => Err(Error::Unsupported(platform)),
     }
 }

@@ -34,7 +34,8 @@ impl Backoff {
 /// Logins tried at most.
 const ATTEMPTS: u32 = 4;
 
-/// Logs in, and again while the reason is one that passes and `budget` is not used up.
+/// Logs in, and again while the reason is one that passes and `budget` is not used up. Reasons with a
+/// [budget of their own](Error::login_budget) are waited for that long, however many tries it takes.
 pub async fn connect_with_retry(
     engine: &dyn Engine,
     server: &str,
@@ -52,7 +53,8 @@ pub async fn connect_with_retry(
         };
         match result {
             Err(error)
-                if error.is_transient() && attempt < ATTEMPTS && started.elapsed() < budget =>
+                if error.is_transient()
+                    && may_go_on(&error, attempt, started.elapsed(), budget) =>
             {
                 log::debug!("attempt {attempt} failed, trying again: {error}");
                 attempt += 1;
@@ -67,5 +69,33 @@ pub async fn connect_with_retry(
                 return result;
             }
         }
+    }
+}
+
+fn may_go_on(error: &Error, attempt: u32, elapsed: Duration, budget: Duration) -> bool {
+    match error.login_budget() {
+        Some(own) => elapsed < own.max(budget),
+        None => attempt < ATTEMPTS && elapsed < budget,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_paused_database_is_waited_for_longer_than_a_busy_server() {
+        let error = |code: &str| Error::Connect {
+            place: "s:d".into(),
+            message: "m".into(),
+            code: Some(code.into()),
+            transient: true,
+        };
+        let budget = Duration::from_secs(30);
+        let after = |code: &str, attempt, seconds| {
+            may_go_on(&error(code), attempt, Duration::from_secs(seconds), budget)
+        };
+        assert!(after("40613", 50, 179) && !after("40613", 50, 180));
+        assert!(after("40501", 3, 29) && !after("40501", 3, 30) && !after("40501", 4, 1));
     }
 }

@@ -1,6 +1,6 @@
 //! The two tables that builds keep in every database: the audit table of the reference program, and the ledger.
 
-use super::{Error, Session, audit, ledger};
+use super::{Error, Session, audit, ledger, sql_server::tables};
 use crate::protocol::Platform;
 
 /// One of our tables.
@@ -28,6 +28,7 @@ impl Table {
 
     fn definition(self, platform: Platform) -> &'static [(&'static str, &'static str)] {
         match (self, platform) {
+            (_, Platform::SqlServer) => tables::definition(self),
             (Self::Audit, Platform::Sqlite) => audit::SQLITE_COLUMNS,
             (Self::Audit, _) => audit::POSTGRES_COLUMNS,
             (Self::Ledger, Platform::Sqlite) => ledger::SQLITE_COLUMNS,
@@ -123,10 +124,13 @@ pub fn script(
     schema: Option<&str>,
     login: Option<&str>,
 ) -> Result<String, Error> {
-    if matches!(platform, Platform::SqlServer | Platform::MySql) {
+    if platform == Platform::MySql {
         return Err(Error::Unsupported(platform));
     }
     let login = login.unwrap_or("BUILD_LOGIN");
+    if platform == Platform::SqlServer {
+        return Ok(tables::script(schema.unwrap_or("dbo"), login));
+    }
     let mut text =
         format!("-- Tables that sbm needs in each {platform} database. Run as an administrator.\n");
     if let Some(schema) = schema.filter(|_| platform == Platform::PostgreSql) {
@@ -165,6 +169,9 @@ pub(super) fn quote_name(name: &str) -> String {
 }
 
 fn create(platform: Platform, table: Table, name: &str) -> Vec<String> {
+    if platform == Platform::SqlServer {
+        return tables::create(table, name);
+    }
     let columns: Vec<String> = table
         .definition(platform)
         .iter()
@@ -189,6 +196,9 @@ fn create(platform: Platform, table: Table, name: &str) -> Vec<String> {
 
 /// Adds columns that older versions of the reference program did not have, and widens those that were narrower.
 fn upgrade(platform: Platform, table: Table, name: &str, existing: &[Column]) -> Vec<String> {
+    if platform == Platform::SqlServer {
+        return tables::upgrade(table, name, existing);
+    }
     let mut statements = Vec::new();
     for (column, kind) in table.definition(platform) {
         let found = existing
@@ -271,6 +281,6 @@ mod tests {
             text.contains("GRANT SELECT, INSERT ON \"a\"\"b\".sqlbuild_logging TO \"me\";"),
             "{text}"
         );
-        assert!(script(Platform::SqlServer, None, None).is_err());
+        assert!(script(Platform::MySql, None, None).is_err());
     }
 }

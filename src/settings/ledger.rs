@@ -13,7 +13,7 @@ use crate::protocol::Platform;
 /// The options of `ledger script`, as typed.
 #[derive(Args, Clone, Debug, Default)]
 pub struct LedgerArguments {
-    /// Kind of the database servers: PostgreSQL or SQLite [default: SqlServer, which this version cannot build yet].
+    /// Kind of the database servers: SqlServer, PostgreSQL or SQLite [default: SqlServer].
     #[arg(long, alias = "databaseplatform", value_name = "PLATFORM")]
     pub platform: Option<String>,
     /// Schema of the audit table and the ledger [default: the login's own].

@@ -9,6 +9,8 @@ use crate::protocol::{Connection, Platform, SslMode};
 pub(super) const USERNAME_VARIABLE: &str = "SBM_USERNAME";
 /// The variable that holds the password when no option does.
 pub(super) const PASSWORD_VARIABLE: &str = "SBM_PASSWORD";
+/// The variable that holds an access token of Entra ID, for SQL Server in place of name and password.
+pub(super) const TOKEN_VARIABLE: &str = "SBM_ACCESS_TOKEN";
 
 /// The connection, and apart from it the password, when there is one.
 pub(super) fn read(
@@ -32,7 +34,29 @@ pub(super) fn read(
         refuse_login(reader, typed);
         return (connection, None);
     }
-    (connection, password(reader, typed))
+    match token(reader, typed, platform) {
+        Some(token) => {
+            // The token says who logs in; a login without a name is how the engine knows.
+            let connection = Connection {
+                user: None,
+                ..connection
+            };
+            (connection, Some(token))
+        }
+        None => (connection, password(reader, typed)),
+    }
+}
+
+/// The access token, unless options name a user. A name that only a variable holds may be meant for other commands.
+fn token(
+    reader: &mut Reader<'_>,
+    typed: &LoginArguments,
+    platform: Platform,
+) -> Option<SecretString> {
+    if platform != Platform::SqlServer || typed.username.is_some() || typed.password.is_some() {
+        return None;
+    }
+    reader.variable(TOKEN_VARIABLE).map(SecretString::from)
 }
 
 /// Knows the names of the reference program's types; only `Password` can be used so far.
@@ -66,8 +90,18 @@ fn user(reader: &mut Reader<'_>, typed: &LoginArguments, platform: Platform) -> 
         None => reader.variable(USERNAME_VARIABLE),
     };
     // Of a platform that was refused nothing more is asked.
-    if platform == Platform::PostgreSql && user.is_none() && typed.username.is_none() {
-        let problem = format!("needed for {platform}, here or in {USERNAME_VARIABLE}");
+    let asked = matches!(platform, Platform::PostgreSql | Platform::SqlServer)
+        && !reader.is_refused("--platform");
+    if asked
+        && user.is_none()
+        && typed.username.is_none()
+        && token(reader, typed, platform).is_none()
+    {
+        let token = match platform {
+            Platform::SqlServer => format!(", or an access token in {TOKEN_VARIABLE}"),
+            _ => String::new(),
+        };
+        let problem = format!("needed for {platform}, here or in {USERNAME_VARIABLE}{token}");
         reader.fault("--username", None, problem);
     }
     user
@@ -199,6 +233,41 @@ mod tests {
             fault.contains("--password") && !fault.contains("canary"),
             "{fault}"
         );
+    }
+
+    #[test]
+    fn an_access_token_logs_in_to_sql_server_unless_options_name_a_user() {
+        let read_with = |typed: &LoginArguments, token: &str, platform| {
+            let token = token.to_owned();
+            let environment = move |name: &str| match name {
+                TOKEN_VARIABLE => Some(token.clone()),
+                USERNAME_VARIABLE => Some("variable".to_owned()),
+                _ => None,
+            };
+            let mut reader = Reader::new(&environment);
+            let login = read(&mut reader, typed, platform);
+            reader.finish().map(|()| login)
+        };
+        let nothing = LoginArguments::default();
+        let login = read_with(&nothing, "canary", Platform::SqlServer).unwrap();
+        assert_eq!(
+            (login.0.user.as_deref(), secret(&login)),
+            (None, Some("canary"))
+        );
+        assert!(!format!("{login:?}").contains("canary"));
+
+        let named = LoginArguments {
+            username: Some("option".into()),
+            ..LoginArguments::default()
+        };
+        for (typed, platform) in [
+            (&named, Platform::SqlServer),
+            (&nothing, Platform::PostgreSql),
+        ] {
+            let login = read_with(typed, "canary", platform).unwrap();
+            assert_eq!(secret(&login), None);
+            assert!(login.0.user.is_some());
+        }
     }
 
     #[test]

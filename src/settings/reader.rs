@@ -33,6 +33,11 @@ impl<'a> Reader<'a> {
         });
     }
 
+    /// Whether the value of `option` has been refused, so that what would follow from it need not be asked for.
+    pub(super) fn is_refused(&self, option: &str) -> bool {
+        self.faults.iter().any(|fault| fault.option == option)
+    }
+
     /// The value of an environment variable; one without any text counts as not set.
     pub(super) fn variable(&self, name: &str) -> Option<String> {
         (self.environment)(name).filter(|value| !value.is_empty())
@@ -138,12 +143,10 @@ impl<'a> Reader<'a> {
     /// A platform that this version can build.
     pub(super) fn platform(&mut self, given: Option<&str>) -> Platform {
         let platform = self.word("--platform", given, Platform::SqlServer);
-        if matches!(platform, Platform::SqlServer | Platform::MySql)
-            && given.is_none_or(|text| text.parse::<Platform>().is_ok())
-        {
-            let shown = given.unwrap_or("SqlServer, the default");
-            let problem = "not built into this version yet; accepted are PostgreSQL and SQLite";
-            self.fault("--platform", Some(shown), problem);
+        if platform == Platform::MySql {
+            let problem =
+                "not built into this version yet; accepted are SqlServer, PostgreSQL and SQLite";
+            self.fault("--platform", given, problem);
         }
         platform
     }
@@ -189,10 +192,11 @@ mod tests {
     #[test]
     fn platforms_that_are_not_built_in_are_refused_by_name() {
         assert_eq!(read(|r| r.platform(Some("sqlite"))), Ok(Platform::Sqlite));
-        for given in [None, Some("SqlServer"), Some("mysql")] {
-            let fault = read(|r| r.platform(given)).unwrap_err();
-            assert!(fault.contains("PostgreSQL and SQLite"), "{fault}");
+        for given in [None, Some("sqlserver")] {
+            assert_eq!(read(|r| r.platform(given)), Ok(Platform::SqlServer));
         }
+        let fault = read(|r| r.platform(Some("mysql"))).unwrap_err();
+        assert!(fault.contains("PostgreSQL and SQLite"), "{fault}");
         let fault = read(|r| r.platform(Some("Oracle"))).unwrap_err();
         assert_eq!(fault.matches("--platform").count(), 1, "{fault}");
     }

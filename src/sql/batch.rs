@@ -137,7 +137,15 @@ mod tests {
         let cases = [
             of(
                 Dialect::TSql,
-                &["[\nGO\n]", "[a]]\nGO\n]", "a /* /*\n*/\nGO\n*/"],
+                &[
+                    "[\nGO\n]",
+                    "[a]]\nGO\n]",
+                    "[a'b\nGO\n]",
+                    "N'it''s\nGO 2\n'",
+                    "'-- \nGO\n/*' + x",
+                    "a /* /*\n*/\nGO\n*/",
+                    "a /* ' */ '\nGO\n'",
+                ],
             ),
             of(
                 Dialect::Postgres,

@@ -38,6 +38,7 @@ impl Attempt<'_> {
         let started = Timestamp::now();
         let mut whole = true;
         let savepoint = savepoint_of(script);
+        self.begin_script(index).await?;
         if self.undoes_script(script) {
             self.mark(index, &savepoint).await?;
         }
@@ -110,6 +111,15 @@ impl Attempt<'_> {
         self.mode() == Mode::Transactional
             && !script.roll_back_on_error
             && !script.causes_build_failure
+    }
+
+    async fn begin_script(&mut self, index: usize) -> Result<(), Halt> {
+        let database = &mut self.databases[index];
+        database
+            .session
+            .begin_script()
+            .await
+            .map_err(|error| Self::halt(&database.name, &error))
     }
 
     async fn mark(&mut self, index: usize, savepoint: &str) -> Result<(), Halt> {

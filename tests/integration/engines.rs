@@ -47,6 +47,7 @@ mod sqlite {
             server: folder.path().display().to_string(),
             database: "a.db".into(),
             endless: "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n",
+            many: "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT i, 'x' FROM n",
             commits: "COMMIT",
             refuses_commits: true,
             words: WORDS,
@@ -116,6 +117,66 @@ mod postgresql {
             server: server.name(),
             database: databases.names[0].clone(),
             endless: "SELECT pg_sleep(600)",
+            many: "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT i, 'x' FROM n",
+            commits: "COMMIT",
+            refuses_commits: false,
+            words: WORDS,
+        };
+        Some((fixture, databases))
+    }
+
+    engine_contract!(fixture);
+}
+
+mod sql_server {
+    use std::sync::Arc;
+
+    use sbm::engine::SqlServer;
+
+    use crate::{
+        contract::{
+            endings::{Ending, nothing_stays, stays},
+            engine::{Fixture, Words, engine_contract},
+        },
+        support::sql_server::{Databases, Server},
+    };
+
+    const ENDINGS: &[Ending] = &[
+        stays("COMMIT"),
+        stays("COMMIT; BEGIN TRANSACTION; INSERT INTO t VALUES (2)"),
+        stays("ROLLBACK; INSERT INTO t VALUES (2)"),
+        nothing_stays("ROLLBACK"),
+        nothing_stays("ROLLBACK; BEGIN TRANSACTION; INSERT INTO t VALUES (2)"),
+    ];
+
+    const WORDS: Words = Words {
+        endings: ENDINGS,
+        wide: "SELECT TOP 256 REPLICATE(CAST('x' AS varchar(max)), 1000000) FROM sys.all_objects",
+        running: Some("sys.dm_exec_requests WHERE database_id = DB_ID() AND wait_type = 'WAITFOR'"),
+        hides_tables: "CREATE TABLE #SqlBuild_Ledger (x int); CREATE TABLE #SqlBuild_Logging (x int)",
+        old_audit_table: "CREATE TABLE dbo.SqlBuild_Logging (BuildFileName varchar(300) NOT NULL, \
+            ScriptFileName varchar(300) NOT NULL, ScriptId uniqueidentifier, ScriptFileHash varchar(100), \
+            CommitDate datetime NOT NULL, Sequence int, UserId varchar(50), \
+            AllowScriptBlock bit CONSTRAINT DF_SqlBuildLogging_AllowScriptBlock DEFAULT 1, \
+            AllowBlockUpdateId varchar(50), ScriptText text, Tag varchar(200), BuildRequestedBy varchar(50), \
+            Description varchar(50)); \
+            INSERT INTO dbo.SqlBuild_Logging (BuildFileName, ScriptFileName, CommitDate, Sequence) \
+            VALUES ('old.sbm', 'old.sql', '2001-02-03T04:05:06', 7)",
+        table_of_values: "CREATE TABLE v (id int PRIMARY KEY, number bigint, truth bit, words nvarchar(max), \
+            ident uniqueidentifier, moment datetime2(6))",
+    };
+
+    fn fixture(test: &str) -> Option<(Fixture, Databases)> {
+        let server = Server::for_test(test)?;
+        let databases = server.databases(1);
+        let password = Some(server.password().into());
+        let fixture = Fixture {
+            engine: Arc::new(SqlServer::new(&server.connection(), password, None).unwrap()),
+            server: server.name(),
+            database: databases.names[0].clone(),
+            endless: "WAITFOR DELAY '00:10:00'",
+            many: "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) \
+                   SELECT i, 'x' FROM n OPTION (MAXRECURSION 0)",
             commits: "COMMIT",
             refuses_commits: false,
             words: WORDS,

@@ -17,5 +17,6 @@ mod engines;
 mod fleets;
 mod postgres;
 mod secrets;
+mod sql_server;
 mod support;
 mod worker_loop;

@@ -14,6 +14,10 @@ fn without_transaction(fleet: &Fleet) -> Program {
 }
 
 on_each_platform!(a_build_without_transaction_is_recorded, 1, |fleet| {
+    // Written in words that T-SQL does not have.
+    if fleet.platform == Platform::SqlServer {
+        return;
+    }
     let fleet = fleet.with_trace();
     let both = format!("{}{}", note("1"), note("2"));
     fleet.package(&[("1.sql", &both), ("2.sql", &note("3"))]);
@@ -103,6 +107,13 @@ fn outside(fleet: &Fleet) -> [(&'static str, &'static str); 2] {
             ),
             ("VACUUM (ANALYZE) trace", "VACUUM"),
         ],
+        Platform::SqlServer => [
+            (
+                "ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION OFF",
+                "ALTER DATABASE",
+            ),
+            ("EXEC sp_updatestats", "sp_updatestats"),
+        ],
         Platform::Sqlite => [
             ("VACUUM", "VACUUM"),
             ("PRAGMA journal_mode = DELETE", "PRAGMA journal_mode"),
@@ -136,6 +147,10 @@ on_each_platform!(some_statements_need_no_transaction_around, 1, |fleet| {
 });
 
 on_each_platform!(scripts_may_have_transactions_of_their_own, 1, |fleet| {
+    // Written in words that T-SQL does not have.
+    if fleet.platform == Platform::SqlServer {
+        return;
+    }
     let fleet = fleet.with_trace();
     let script = format!(
         "BEGIN;\n{}COMMIT;\nBEGIN;\n{}ROLLBACK;\n{}",

@@ -32,6 +32,15 @@ fn set_reachable(fleet: &Fleet, reachable: bool) {
                 std::fs::rename(here, away).unwrap();
             }
         }
+        Platform::SqlServer => {
+            let name = &fleet.names[last];
+            let state = if reachable {
+                "ONLINE"
+            } else {
+                "OFFLINE WITH ROLLBACK IMMEDIATE"
+            };
+            fleet.sql(0, &format!("ALTER DATABASE {name} SET {state}"));
+        }
         Platform::Postgres => {
             let name = &fleet.names[last];
             let sql = format!("ALTER DATABASE {name} ALLOW_CONNECTIONS {reachable}");
@@ -91,7 +100,7 @@ on_each_platform!(rows_that_cannot_be_written_follow_later, 2, |fleet| {
     set_reachable(&fleet, true);
     let detail = fleet.value(0, "SELECT detail FROM SqlBuild_Ledger");
     let yes = match fleet.platform {
-        Platform::Sqlite => "1",
+        Platform::Sqlite | Platform::SqlServer => "1",
         Platform::Postgres => "true",
     };
     for round in 0..3 {

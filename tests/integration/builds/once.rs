@@ -46,7 +46,8 @@ on_each_platform!(
         let fleet = fleet.with_trace();
         build(&fleet, &note("once")).expect_code(0);
         let off = match fleet.platform {
-            crate::support::fleet::Platform::Sqlite => "0",
+            crate::support::fleet::Platform::Sqlite
+            | crate::support::fleet::Platform::SqlServer => "0",
             crate::support::fleet::Platform::Postgres => "false",
         };
         fleet.sql(

@@ -84,6 +84,10 @@ on_each_platform!(a_run_time_error_has_its_statement, 1, |fleet| {
             let code = error["code"].as_str().unwrap();
             match fleet.platform {
                 Platform::Sqlite => assert_eq!(code, "1555"),
+                Platform::SqlServer => {
+                    assert_eq!(code, "2627");
+                    assert_eq!(error["severity"], "14");
+                }
                 Platform::Postgres => {
                     assert_eq!(code, "23505");
                     assert_eq!(error["severity"], "ERROR");

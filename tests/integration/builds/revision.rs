@@ -1,6 +1,9 @@
 //! The version that a build records in the target's own table.
 
-use crate::support::{builds::note, fleet::on_each_platform};
+use crate::support::{
+    builds::note,
+    fleet::{Platform, on_each_platform},
+};
 
 on_each_platform!(a_revision_is_recorded_as_it_was_typed, 1, |fleet| {
     let fleet = fleet.with_trace();
@@ -73,6 +76,10 @@ on_each_platform!(a_script_of_the_same_name_is_another_one, 1, |fleet| {
         .run()
         .expect_code(0);
     let rows = "SELECT scripttext FROM SqlBuild_Logging ORDER BY sequence";
-    let revision = "INSERT INTO Versions (VersionNumber) VALUES ('v1')";
-    assert_eq!(fleet.column(0, rows), [note("mine").as_str(), revision]);
+    let table = match fleet.platform {
+        Platform::SqlServer => "dbo.Versions",
+        _ => "Versions",
+    };
+    let revision = format!("INSERT INTO {table} (VersionNumber) VALUES ('v1')");
+    assert_eq!(fleet.column(0, rows), [note("mine"), revision]);
 });

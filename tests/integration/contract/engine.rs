@@ -28,6 +28,8 @@ pub(crate) struct Fixture {
     pub(crate) database: String,
     /// A statement that runs for minutes.
     pub(crate) endless: &'static str,
+    /// A query of 100,000 rows.
+    pub(crate) many: &'static str,
     /// A batch that ends the build's transaction by a commit.
     pub(crate) commits: &'static str,
     /// Whether a script that commits is refused, so that nothing stays; else it is noticed, and what it committed stays.
@@ -140,7 +142,10 @@ pub(crate) async fn runs_several_statements_and_counts_their_rows(fixture: Fixtu
     let sql = format!(
         "{TABLE}; INSERT INTO t VALUES (1), (2), (3); SELECT * FROM t; DELETE FROM t WHERE id > 1;"
     );
-    assert_eq!(run(&mut *session, &sql).await.unwrap(), [0, 3, 3, 2]);
+    let mut rows = run(&mut *session, &sql).await.unwrap();
+    // Not every platform counts the rows of a CREATE TABLE.
+    rows.retain(|count| *count > 0);
+    assert_eq!(rows, [3, 3, 2]);
 }
 
 pub(crate) async fn a_commit_is_seen_by_others_and_a_rollback_is_not(fixture: Fixture) {
@@ -508,7 +513,7 @@ pub(crate) async fn a_transaction_that_a_script_left_open_is_ended(fixture: Fixt
     fixture.admin(TABLE).await;
     for (id, commits) in [(1, true), (2, false)] {
         let mut session = fixture.locked(Mode::Autocommit).await;
-        run(&mut *session, "BEGIN").await.unwrap();
+        run(&mut *session, "BEGIN TRANSACTION").await.unwrap();
         run(&mut *session, &format!("INSERT INTO t VALUES ({id})"))
             .await
             .unwrap();
@@ -542,8 +547,7 @@ pub(crate) async fn an_unknown_database_is_no_passing_reason(fixture: Fixture) {
 
 pub(crate) async fn a_thousand_rows_are_read_and_counted(fixture: Fixture) {
     let mut session = fixture.begun().await;
-    let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) SELECT i, 'x' FROM n";
-    assert_eq!(run(&mut *session, sql).await.unwrap(), [100_000]);
+    assert_eq!(run(&mut *session, fixture.many).await.unwrap(), [100_000]);
 }
 
 /// Every promise as a test of the module's fixture.

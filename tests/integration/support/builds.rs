@@ -44,9 +44,14 @@ impl Fleet {
         let id = match self.platform {
             Platform::Sqlite => "INTEGER PRIMARY KEY AUTOINCREMENT",
             Platform::Postgres => "serial PRIMARY KEY",
+            Platform::SqlServer => "int IDENTITY PRIMARY KEY",
+        };
+        let text = match self.platform {
+            Platform::SqlServer => "nvarchar(max)",
+            _ => "text",
         };
         for index in 0..self.names.len() {
-            self.sql(index, &format!("CREATE TABLE trace (id {id}, what text)"));
+            self.sql(index, &format!("CREATE TABLE trace (id {id}, what {text})"));
         }
         self
     }
@@ -171,6 +176,9 @@ impl Fleet {
                 "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE (SELECT count(*) FROM gate) = 0)\n\
                  SELECT count(*) FROM c;\n"
             }
+            Platform::SqlServer => {
+                "WHILE NOT EXISTS (SELECT 1 FROM gate) WAITFOR DELAY '00:00:00.050'\n"
+            }
             Platform::Postgres => {
                 "DO $$ BEGIN LOOP EXIT WHEN EXISTS (SELECT FROM gate); PERFORM pg_sleep(0.05); END LOOP; END $$;\n"
             }
@@ -180,7 +188,7 @@ impl Fleet {
     /// Makes the closed gate in every database.
     pub(crate) fn with_gate(self) -> Self {
         for index in 0..self.names.len() {
-            self.sql(index, "CREATE TABLE gate (open int)");
+            self.sql(index, "CREATE TABLE gate (is_open int)");
         }
         self
     }
@@ -193,6 +201,15 @@ impl Fleet {
     pub(crate) fn kill(&self, mut child: Child) {
         child.kill().unwrap();
         child.wait().unwrap();
+        if self.platform == Platform::SqlServer {
+            // The server notices by itself that the connection is closed.
+            let others = "SELECT count(*) FROM sys.dm_exec_sessions WHERE database_id = DB_ID() AND session_id <> @@SPID";
+            for index in 0..self.names.len() {
+                eventually("the end of all sessions", || {
+                    self.value(index, others) == "0"
+                });
+            }
+        }
         if self.platform == Platform::Postgres {
             let others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
             for index in 0..self.names.len() {

@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use super::{
     postgres::{Databases, Server},
     program::{Program, Run},
+    sql_server,
 };
 
 /// A platform that the tests can build on.
@@ -15,6 +16,7 @@ use super::{
 pub(crate) enum Platform {
     Sqlite,
     Postgres,
+    SqlServer,
 }
 
 /// Some databases, and a folder for package, list and logs.
@@ -25,24 +27,29 @@ pub(crate) struct Fleet {
     /// The databases' names.
     pub(crate) names: Vec<String>,
     postgres: Option<Databases>,
+    sql_server: Option<sql_server::Databases>,
 }
 
 impl Fleet {
     /// `count` empty databases; none when the platform's server is missing, and then the test is skipped.
     pub(crate) fn new(platform: Platform, count: usize, test: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let (names, postgres) = match platform {
+        let (names, postgres, sql_server) = match platform {
             Platform::Sqlite => {
                 fs::create_dir(folder.path().join("server")).unwrap();
                 let names: Vec<String> = (0..count).map(|index| format!("db_{index}")).collect();
                 for name in &names {
                     fs::write(folder.path().join("server").join(name), "").unwrap();
                 }
-                (names, None)
+                (names, None, None)
             }
             Platform::Postgres => {
                 let databases = Server::for_test(test)?.databases(count);
-                (databases.names.clone(), Some(databases))
+                (databases.names.clone(), Some(databases), None)
+            }
+            Platform::SqlServer => {
+                let databases = sql_server::Server::for_test(test)?.databases(count);
+                (databases.names.clone(), None, Some(databases))
             }
         };
         Some(Self {
@@ -50,22 +57,25 @@ impl Fleet {
             folder,
             names,
             postgres,
+            sql_server,
         })
     }
 
     /// The server of all databases, as a target list names it.
     pub(crate) fn server(&self) -> String {
-        match &self.postgres {
-            Some(databases) => databases.server.name(),
-            None => self.folder.path().join("server").display().to_string(),
+        match (&self.postgres, &self.sql_server) {
+            (Some(databases), _) => databases.server.name(),
+            (_, Some(databases)) => databases.server.name(),
+            _ => self.folder.path().join("server").display().to_string(),
         }
     }
 
     /// Runs statements in the database with this number; the rows of the last one that returns any.
     pub(crate) fn sql(&self, index: usize, sql: &str) -> Vec<Vec<String>> {
-        match &self.postgres {
-            Some(databases) => databases.server.run(&self.names[index], sql),
-            None => sqlite(&self.path_of(index), sql),
+        match (&self.postgres, &self.sql_server) {
+            (Some(databases), _) => databases.server.run(&self.names[index], sql),
+            (_, Some(databases)) => databases.server.run(&self.names[index], sql),
+            _ => sqlite(&self.path_of(index), sql),
         }
     }
 
@@ -88,6 +98,9 @@ impl Fleet {
         let sql = match self.platform {
             Platform::Postgres => {
                 format!("SELECT count(*) FROM pg_tables WHERE tablename = '{table}'")
+            }
+            Platform::SqlServer => {
+                format!("SELECT count(*) FROM sys.tables WHERE lower(name) = '{table}'")
             }
             Platform::Sqlite => {
                 format!("SELECT count(*) FROM sqlite_master WHERE lower(name) = '{table}'")
@@ -152,11 +165,16 @@ impl Fleet {
 
     /// Platform and login.
     pub(crate) fn login(&self, program: Program) -> Program {
-        match &self.postgres {
-            Some(databases) => program
+        match (&self.postgres, &self.sql_server) {
+            (Some(databases), _) => program
                 .option("--platform", "PostgreSQL")
                 .option("--username", databases.server.user()),
-            None => program.option("--platform", "SQLite"),
+            (_, Some(databases)) => program
+                .option("--platform", "SqlServer")
+                .option("--trustservercertificate", "true")
+                .option("--username", databases.server.user())
+                .variable("SBM_PASSWORD", databases.server.password()),
+            _ => program.option("--platform", "SQLite"),
         }
     }
 
@@ -226,6 +244,14 @@ macro_rules! on_each_platform {
                 body(
                     $crate::support::fleet::Platform::Postgres,
                     concat!(module_path!(), "::on_postgresql"),
+                );
+            }
+
+            #[test]
+            fn on_sql_server() {
+                body(
+                    $crate::support::fleet::Platform::SqlServer,
+                    concat!(module_path!(), "::on_sql_server"),
                 );
             }
         }

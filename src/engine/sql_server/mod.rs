@@ -1,0 +1,107 @@
+//! SQL Server and Azure SQL, by way of tiberius.
+
+mod address;
+mod convert;
+mod dial;
+mod proof;
+mod session;
+mod statements;
+pub(super) mod tables;
+mod tap;
+
+use std::{fmt, fs, sync::Arc};
+
+use async_trait::async_trait;
+use rustls_pki_types::{CertificateDer, pem::PemObject};
+use secrecy::SecretString;
+
+use super::{Engine, Error, Session};
+use crate::protocol::{Connection, Platform};
+
+/// SQL Servers, all reached with one login.
+#[derive(Debug)]
+pub struct SqlServer {
+    connection: Connection,
+    login: Arc<dial::Login>,
+    ledger_schema: Option<String>,
+    authorities: Option<Arc<Vec<u8>>>,
+}
+
+impl SqlServer {
+    /// An engine for `connection`. Without a user, `secret` is an access token of Entra ID; with one, its password. Reads the
+    /// certificate authorities; connects to nothing.
+    pub fn new(
+        connection: &Connection,
+        secret: Option<SecretString>,
+        ledger_schema: Option<String>,
+    ) -> Result<Self, Error> {
+        let login = match (&connection.user, secret) {
+            (Some(user), password) => dial::Login::Password {
+                user: user.clone(),
+                password: password.unwrap_or_default(),
+            },
+            (None, Some(token)) => dial::Login::Token(token),
+            (None, None) => {
+                let why = "SQL Server needs a user name and a password, or an access token";
+                return Err(Error::Settings(why.into()));
+            }
+        };
+        let engine = Self {
+            connection: connection.clone(),
+            login: Arc::new(login),
+            ledger_schema,
+            authorities: authorities(connection.ssl_root_cert.as_deref())?,
+        };
+        // What no server could be reached with is said before anything connects.
+        engine.dial("localhost", "")?;
+        Ok(engine)
+    }
+
+    fn dial(&self, server: &str, database: &str) -> Result<dial::Dial, Error> {
+        dial::Dial::new(
+            server,
+            database,
+            Arc::clone(&self.login),
+            self.connection.ssl_mode,
+            self.authorities.clone(),
+            self.connection.connect_timeout,
+        )
+    }
+}
+
+impl fmt::Display for SqlServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SQL Server")
+    }
+}
+
+#[async_trait]
+impl Engine for SqlServer {
+    fn platform(&self) -> Platform {
+        Platform::SqlServer
+    }
+
+    async fn connect(&self, server: &str, database: &str) -> Result<Box<dyn Session>, Error> {
+        let dial = self.dial(server, database)?;
+        let session = session::SqlServerSession::open(dial, self.ledger_schema.clone()).await?;
+        Ok(Box::new(session))
+    }
+}
+
+/// The PEM file with the authorities to trust besides the built-in ones.
+fn authorities(path: Option<&str>) -> Result<Option<Arc<Vec<u8>>>, Error> {
+    let Some(path) = path else {
+        return Ok(None);
+    };
+    let unusable = |why: String| Error::Settings(format!("--sslrootcert {path}: {why}"));
+    let pem = fs::read(path).map_err(|error| unusable(error.to_string()))?;
+    let mut count = 0;
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        certificate.map_err(|error| unusable(format!("not PEM: {error}")))?;
+        count += 1;
+    }
+    if count == 0 {
+        return Err(unusable("it holds no certificate in PEM form".into()));
+    }
+    Ok(Some(Arc::new(pem)))
+}
