@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::Platform;
+use super::{DocumentError, Platform, WorkerLimits, document, seconds};
 
 /// One run, as told to every worker. Stored as `job.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,12 @@ pub struct JobSpec {
     pub build: BuildOptions,
     /// How many at once.
     pub concurrency: Concurrency,
+    /// How long what a worker does may take.
+    #[serde(default)]
+    pub limits: WorkerLimits,
+    /// The names of the secrets that a worker must be given; their values come by another way.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
     /// When the run was made.
     pub created: Timestamp,
 }
@@ -33,6 +39,20 @@ pub struct JobSpec {
 impl JobSpec {
     /// The version that this program writes and reads.
     pub const VERSION: u32 = 1;
+
+    /// The name of the secret with which workers log in to databases.
+    pub const PASSWORD: &str = "password";
+
+    /// Reads what was stored. What earlier programs did not write has its default.
+    pub fn read(bytes: &[u8]) -> Result<Self, DocumentError> {
+        document::read("the job", Self::VERSION, bytes)
+    }
+
+    /// What is stored.
+    pub fn to_json(&self) -> Vec<u8> {
+        // A structure of texts, numbers and lists cannot fail to become JSON.
+        serde_json::to_vec_pretty(self).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]
@@ -73,6 +93,8 @@ impl JobSpec {
                 limit: 10,
                 max_slots: 32,
             },
+            limits: WorkerLimits::default(),
+            secrets: Vec::new(),
             created: Timestamp::UNIX_EPOCH,
         }
     }
@@ -276,17 +298,32 @@ impl FromStr for SslMode {
     }
 }
 
-/// Durations as whole and broken seconds, which every language reads.
-mod seconds {
-    use std::time::Duration;
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(super) fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_f64(value.as_secs_f64())
+    #[test]
+    fn a_job_of_an_earlier_program_is_read_with_defaults() {
+        let mut job = serde_json::to_value(JobSpec::sample()).unwrap();
+        let fields = job.as_object_mut().unwrap();
+        fields.remove("limits");
+        let read = JobSpec::read(job.to_string().as_bytes()).unwrap();
+        assert_eq!(read, JobSpec::sample());
+        assert_eq!(read.limits.message_lock, Duration::from_secs(60));
+        job["limits"] = serde_json::json!({"messageLock": 30.0});
+        let read = JobSpec::read(job.to_string().as_bytes()).unwrap();
+        assert_eq!(read.limits.message_lock, Duration::from_secs(30));
+        assert_eq!(read.limits.drain_timeout, Duration::from_secs(60));
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-        Duration::try_from_secs_f64(f64::deserialize(from)?).map_err(D::Error::custom)
+    #[test]
+    fn what_is_written_is_read_and_another_version_refused() {
+        let mut job = JobSpec::sample();
+        job.secrets = vec![JobSpec::PASSWORD.to_owned()];
+        job.limits.hard_deadline = Some(Timestamp::UNIX_EPOCH);
+        assert_eq!(JobSpec::read(&job.to_json()).unwrap(), job);
+        job.version = 9;
+        let error = JobSpec::read(&job.to_json()).unwrap_err().to_string();
+        assert_eq!(error, "the job has version 9; this program reads version 1");
     }
 }

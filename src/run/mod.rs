@@ -20,7 +20,7 @@ use crate::{
     events,
     monitor::Monitor,
     plan::Plan,
-    protocol::{JobSpec, PackageRef, Target, TargetKey},
+    protocol::{JobSpec, PackageRef, Target, TargetKey, WorkerLimits},
     queue::{InProcess, Queue},
     report::{self, Command, Report, Reporter, Run},
     settings::RunSettings,
@@ -161,6 +161,11 @@ fn job(settings: &RunSettings, inputs: &inputs::Inputs, resumed: Option<uuid::Uu
         connection: settings.connection.clone(),
         build,
         concurrency: settings.concurrency,
+        limits: WorkerLimits {
+            drain_timeout: settings.drain_timeout,
+            ..WorkerLimits::default()
+        },
+        secrets: Vec::new(),
         created: Timestamp::now(),
     }
 }
