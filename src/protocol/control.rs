@@ -23,6 +23,10 @@ pub struct Control {
     /// Why the run ends before its last target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early: Option<Early>,
+    /// Whether builds that still run while the run drains are rolled back at once, and not only after the drain time-out of
+    /// the job.
+    #[serde(default)]
+    pub roll_back: bool,
     /// Whether another process has worked for this run before it was opened this time. A first delivery does not prove then
     /// that no database knows the run.
     #[serde(default)]
@@ -43,7 +47,7 @@ pub struct Control {
 pub enum Phase {
     /// Targets are built.
     Open,
-    /// No target starts any more; builds that run may end.
+    /// No target starts any more; builds that run may end. What became of targets is still looked into.
     Draining,
     /// The run is over: workers roll back what runs, and exit.
     Closed,
@@ -113,6 +117,7 @@ impl Control {
             run_id,
             phase: Phase::Open,
             early: None,
+            roll_back: false,
             resumed: false,
             doubled: false,
             waves: Vec::new(),

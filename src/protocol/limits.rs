@@ -14,9 +14,12 @@ pub struct WorkerLimits {
     /// When every worker stops, whatever it does; never when none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hard_deadline: Option<Timestamp>,
-    /// How long a message stays this worker's when nothing renews its lock.
+    /// How long a message stays a worker's when nothing renews its lock. Whoever makes the queue decides; workers are told
+    /// with each message.
     #[serde(with = "seconds")]
     pub message_lock: Duration,
+    /// How many sessions a worker takes whoever else waits: the groups of the run divided by its workers, rounded up.
+    pub sessions: usize,
     /// How long builds may go on when the worker is told to drain; what has not ended then is rolled back.
     #[serde(with = "seconds")]
     pub drain_timeout: Duration,
@@ -35,6 +38,7 @@ impl Default for WorkerLimits {
         Self {
             hard_deadline: None,
             message_lock: Self::MESSAGE_LOCK,
+            sessions: 1,
             drain_timeout: Self::DRAIN_TIMEOUT,
         }
     }

@@ -2,6 +2,7 @@
 
 mod control;
 mod document;
+pub mod environment;
 mod event;
 mod job;
 mod limits;

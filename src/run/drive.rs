@@ -22,7 +22,7 @@ const ROLL_BACK: Duration = Duration::from_secs(60);
 /// A run that goes on.
 pub(super) struct Drive<'a> {
     pub(super) worker: Arc<Worker>,
-    pub(super) queue: &'a dyn Queue,
+    pub(super) queue: Arc<dyn Queue>,
     pub(super) shutdown: Shutdown,
     pub(super) monitor: Monitor,
     pub(super) events: Subscription,
@@ -78,8 +78,8 @@ impl Drive<'_> {
             Ok(signals) => signals,
             Err(error) => return Some(format!("cannot listen to signals: {error}")),
         };
-        let (worker, queue, shutdown) =
-            (Arc::clone(&self.worker), self.queue, self.shutdown.clone());
+        let (worker, queue) = (Arc::clone(&self.worker), Arc::clone(&self.queue));
+        let shutdown = self.shutdown.clone();
         let work = worker::run(worker, queue, &shutdown);
         tokio::pin!(work);
         let mut ticks = tokio::time::interval(TICK);

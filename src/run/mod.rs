@@ -87,7 +87,7 @@ async fn run(
         engine,
         job: job.clone(),
     });
-    let queue = InProcess::new(job.platform, job.concurrency);
+    let queue: Arc<dyn Queue> = Arc::new(InProcess::new(job.platform, job.concurrency));
     queue
         .send_all(targets.iter().map(|(_, target)| target.clone()).collect())
         .await
@@ -100,7 +100,7 @@ async fn run(
     );
     let drive = drive::Drive {
         worker,
-        queue: &queue,
+        queue,
         shutdown,
         monitor: Monitor::new(job.run_id, targets),
         events: subscription,

@@ -10,6 +10,7 @@ use super::{
     Worker,
     database_log::DatabaseLog,
     elsewhere,
+    hold::Hold,
     prepare::{PreparedBatch, PreparedScript},
 };
 use crate::{
@@ -106,6 +107,7 @@ pub(super) struct Attempt<'a> {
     pub(super) worker: &'a Worker,
     pub(super) target: &'a Target,
     pub(super) key: &'a TargetKey,
+    pub(super) hold: &'a Hold,
     pub(super) stop: &'a CancellationToken,
     pub(super) log: &'a mut DatabaseLog,
     pub(super) databases: Vec<Database>,
@@ -121,14 +123,15 @@ impl<'a> Attempt<'a> {
         worker: &'a Worker,
         target: &'a Target,
         key: &'a TargetKey,
-        stop: &'a CancellationToken,
+        hold: &'a Hold,
         log: &'a mut DatabaseLog,
     ) -> Self {
         Self {
             worker,
             target,
             key,
-            stop,
+            hold,
+            stop: hold.stop_token(),
             log,
             databases: Vec::new(),
             warnings: Vec::new(),

@@ -3,45 +3,39 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Shutdown, Worker,
+    Worker,
     attempt::{Attempt, Halt, Outcome, Retry},
+    hold::Hold,
 };
 use crate::{
     engine::{Backoff, ledger::Progress},
-    protocol::{EventKind, ResultLine, State, Target, TargetKey},
+    protocol::{EventKind, ResultLine, State},
 };
 use jiff::Timestamp;
 
 /// Repetitions after dead-locks, serialization failures and lost connections.
 const TRANSIENT_RETRIES: u32 = 3;
 
-/// Builds a target and says what became of it. A `fresh` target has certainly not been touched by this run before.
+/// Builds the target of a delivery and completes its line. A `fresh` target has certainly not been touched by this run
+/// before.
 pub(super) async fn build(
     worker: Arc<Worker>,
-    target: Target,
-    key: TargetKey,
+    hold: Arc<Hold>,
+    mut line: ResultLine,
     fresh: bool,
-    shutdown: Shutdown,
 ) -> ResultLine {
-    let stop = shutdown.stop_token();
+    let (target, key) = (line.target.clone(), line.key.clone());
     worker.event(
         &key,
         EventKind::Started {
             name: target.to_string(),
         },
     );
-    let mut line = ResultLine::new(
-        worker.job.run_id,
-        key.clone(),
-        target.clone(),
-        &worker.name,
-        State::Unknown,
-    );
     let mut log = worker.open_log(&target);
     let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(10));
     let mut budget = Budget::new(&worker);
     let outcome = loop {
-        let mut attempt = Attempt::new(&worker, &target, &key, stop, &mut log);
+        let mut attempt = Attempt::new(&worker, &target, &key, &hold, &mut log);
         let mut halt = match attempt.run().await {
             Ok(outcome) => break outcome,
             Err(halt) => halt,
@@ -50,16 +44,18 @@ pub(super) async fn build(
         let ended = give_up(&mut attempt, halt, fresh);
         // The connections go before the pause, and the locks with them.
         drop(attempt);
-        let (outcome, retry) = ended;
-        if shutdown.is_draining() || !budget.allows(retry) {
+        let (mut outcome, retry) = ended;
+        if !budget.allows(retry) {
+            break outcome;
+        }
+        log::debug!("{target}: tried again after {}", first_message(&outcome));
+        if hold.is_draining() || !backoff.wait(hold.stop_token()).await {
+            // The try that this worker has no time for is another's.
+            outcome.is_final = false;
             break outcome;
         }
         line.retries += 1;
-        log::debug!("{target}: tried again after {}", first_message(&outcome));
         log.line(&format!("-- tried again: {}", first_message(&outcome)));
-        if !backoff.wait(stop).await {
-            break outcome;
-        }
     };
     fill(&mut line, outcome);
     log::debug!("{target}: {}", line.state);

@@ -25,20 +25,29 @@ impl Attempt<'_> {
             }
         }
         if self.stop.is_cancelled() {
-            return Err(Halt {
-                state: State::RolledBack,
-                is_final: false,
-                error: None,
-                retry: Retry::No,
-            });
+            return Err(Self::stopped());
         }
         if self.trial() {
             self.roll_back_all().await;
             return Ok(self.outcome(State::TrialRolledBack));
         }
+        let hold = self.hold;
+        let Some(_permit) = hold.permit_commit() else {
+            return Err(Self::stopped());
+        };
         self.commit_all().await?;
         self.write_elsewhere().await;
         Ok(self.outcome(State::Committed))
+    }
+
+    /// The end of an attempt that may not commit.
+    fn stopped() -> Halt {
+        Halt {
+            state: State::RolledBack,
+            is_final: false,
+            error: None,
+            retry: Retry::No,
+        }
     }
 
     /// Audit rows and the ledger row of one database.
@@ -127,6 +136,9 @@ impl Attempt<'_> {
     }
 
     pub(super) async fn finish_autocommit(&mut self) -> Result<Outcome, Halt> {
+        // Everything has run: nobody shall drop the build while that is written down.
+        let hold = self.hold;
+        let _permit = hold.permit_record();
         for index in 0..self.databases.len() {
             if !self.databases[index].runs {
                 continue;

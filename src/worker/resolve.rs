@@ -1,6 +1,9 @@
 //! What became of a database when nobody answered: the ledger knows.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use tokio_util::sync::CancellationToken;
 
@@ -9,7 +12,7 @@ use super::{
     attempt::{Outcome, report},
 };
 use crate::{
-    engine::{Backoff, Error, Mode, ledger, schema::Table},
+    engine::{Backoff, Error, Mode, Session, ledger, schema::Table},
     protocol::{ErrorReport, State, Target},
 };
 
@@ -41,23 +44,30 @@ pub(super) async fn fate(
     database: &str,
     stop: &CancellationToken,
 ) -> Fate {
-    match progress(worker, target, database, stop).await {
-        Ok(Some(ledger::Progress::Committed)) => Fate::Committed,
+    match progress(worker, target, &[database], stop).await {
+        Ok(rows) if rows == [Some(ledger::Progress::Committed)] => Fate::Committed,
         Ok(_) => Fate::NotCommitted,
-        Err(error) => {
+        Err(Silent { database, error }) => {
             log::warn!("{target}: cannot tell whether {database} is committed: {error}");
             Fate::Unreachable
         }
     }
 }
 
-/// Asks until there is an answer: a failover takes longer than the few logins with which a build begins.
+/// A database that cannot be asked.
+struct Silent {
+    database: String,
+    error: Error,
+}
+
+/// Asks until there is an answer: a failover takes longer than the few logins with which a build begins. How far the run
+/// got with each of the databases.
 async fn progress(
     worker: &Worker,
     target: &Target,
-    database: &str,
+    databases: &[&str],
     stop: &CancellationToken,
-) -> Result<Option<ledger::Progress>, Error> {
+) -> Result<Vec<Option<ledger::Progress>>, Silent> {
     let budget = LEAST.max(
         worker
             .job
@@ -70,8 +80,10 @@ async fn progress(
         let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(8));
         let never = CancellationToken::new();
         loop {
-            match ask(worker, target, database).await {
-                Err(error) if error.is_transient() && started.elapsed() < budget => {
+            match ask(worker, target, databases).await {
+                Err(Silent { database, error })
+                    if error.is_transient() && started.elapsed() < budget =>
+                {
                     log::debug!("{target}: {database} does not answer yet: {error}");
                     backoff.wait(&never).await;
                 }
@@ -85,68 +97,104 @@ async fn progress(
     };
     tokio::select! {
         answer = answer => answer,
-        () = too_late => Err(Error::Stopped),
+        () = too_late => Err(Silent {
+            database: databases.join(", "),
+            error: Error::Stopped,
+        }),
     }
 }
 
+/// Reads the ledgers of all databases under the locks of all, so that no build is half seen.
 async fn ask(
     worker: &Worker,
     target: &Target,
+    databases: &[&str],
+) -> Result<Vec<Option<ledger::Progress>>, Silent> {
+    let mut sorted: Vec<&str> = databases.to_vec();
+    sorted.sort_unstable();
+    let mut sessions = HashMap::new();
+    for database in sorted {
+        let session = locked(worker, target, database).await;
+        let session = session.map_err(|error| silent(database, error))?;
+        sessions.insert(database, session);
+    }
+    let mut rows = Vec::with_capacity(databases.len());
+    for &database in databases {
+        let Some(session) = sessions.get_mut(database) else {
+            continue;
+        };
+        let row = row(worker, &mut **session, database).await;
+        rows.push(row.map_err(|error| silent(database, error))?);
+    }
+    Ok(rows)
+}
+
+fn silent(database: &str, error: Error) -> Silent {
+    Silent {
+        database: database.to_owned(),
+        error,
+    }
+}
+
+async fn locked(
+    worker: &Worker,
+    target: &Target,
     database: &str,
-) -> Result<Option<ledger::Progress>, Error> {
+) -> Result<Box<dyn Session>, Error> {
     let mut session = worker.engine.connect(&target.server, database).await?;
     let never = CancellationToken::new();
     session.lock(Mode::Transactional, ORPHAN, &never).await?;
+    Ok(session)
+}
+
+async fn row(
+    worker: &Worker,
+    session: &mut dyn Session,
+    database: &str,
+) -> Result<Option<ledger::Progress>, Error> {
     if session.columns(Table::Ledger).await?.is_empty() {
         return Ok(None);
     }
-    let row = ledger::read(&mut *session, worker.job.run_id, database).await?;
+    let row = ledger::read(session, worker.job.run_id, database).await?;
     Ok(row.map(|row| row.state))
 }
 
-/// The outcome of a target whose build broke down in this program itself: what the ledgers say, and why it is asked.
-pub(super) async fn reconcile(worker: &Worker, target: &Target, why: &str) -> Outcome {
-    let mut outcome = Outcome {
-        is_final: true,
-        ..Outcome::default()
+/// The outcome of a target of which nobody has told how its build ended: what the ledgers say, and why they are asked.
+/// Nothing is changed.
+pub(super) async fn reconcile(
+    worker: &Worker,
+    target: &Target,
+    why: &str,
+    stop: &CancellationToken,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    outcome.errors.push(ErrorReport {
+        message: why.to_owned(),
+        ..ErrorReport::default()
+    });
+    let databases = target.databases();
+    let rows = match progress(worker, target, &databases, stop).await {
+        Ok(rows) => rows,
+        Err(Silent { database, error }) => {
+            outcome.state = Some(State::Unknown);
+            outcome.errors.push(report(&database, &error));
+            return outcome;
+        }
     };
-    let mut states = Vec::new();
-    let never = CancellationToken::new();
-    for database in target.databases() {
-        match progress(worker, target, database, &never).await {
-            Ok(progress) => {
-                states.push(progress);
-                let committed = progress == Some(ledger::Progress::Committed);
-                let list = if committed {
-                    &mut outcome.committed
-                } else {
-                    &mut outcome.missing
-                };
-                list.push(database.to_owned());
-            }
-            Err(error) => {
-                outcome.errors.push(report(database, &error));
-                outcome.is_final = false;
-            }
+    let state = state_of(&rows);
+    outcome.state = Some(state);
+    outcome.is_final = true;
+    if state == State::PartlyCommitted {
+        for (database, row) in databases.into_iter().zip(&rows) {
+            let committed = *row == Some(ledger::Progress::Committed);
+            let list = if committed {
+                &mut outcome.committed
+            } else {
+                &mut outcome.missing
+            };
+            list.push(database.to_owned());
         }
     }
-    let state = if outcome.is_final {
-        state_of(&states)
-    } else {
-        State::Unknown
-    };
-    outcome.state = Some(state);
-    if state != State::PartlyCommitted {
-        outcome.committed.clear();
-        outcome.missing.clear();
-    }
-    outcome.errors.insert(
-        0,
-        ErrorReport {
-            message: why.to_owned(),
-            ..ErrorReport::default()
-        },
-    );
     outcome
 }
 

@@ -1,15 +1,33 @@
 //! The worker's loop.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::{JoinError, JoinSet},
+    time::sleep,
+};
+use tokio_util::task::AbortOnDropHandle;
 
-use super::{Results, Shutdown, attempts, database_log::DatabaseLog, prepare::Prepared, resolve};
+use super::{
+    Results, ResultsError, Shutdown,
+    database_log::DatabaseLog,
+    deliver::{Context, deliver},
+    gate::Gate,
+    locks::Locks,
+    past::Past,
+    prepare::Prepared,
+};
 use crate::{
+    clock::Moment,
     engine::{Engine, audit},
     events::Events,
-    protocol::{ErrorReport, Event, EventKind, JobSpec, ResultLine, State, Target, TargetKey},
-    queue::{self, Delivery, Queue},
+    protocol::{Control, Event, EventKind, JobSpec, Target, TargetKey},
+    queue::{self, Delivery, Queue, Received},
 };
 
 /// Everything a build needs beside its target.
@@ -23,7 +41,8 @@ pub struct Worker {
     pub engine: Arc<dyn Engine>,
     /// Who this is.
     pub name: String,
-    /// Whether no process has worked for this run before, so that no database can know it yet.
+    /// Whether no process has worked for this run before, as far as is known when this one begins, so that no database can
+    /// know it yet.
     pub new_run: bool,
     /// What is the same in all audit rows.
     pub audit: audit::Run,
@@ -59,168 +78,206 @@ impl Worker {
     }
 }
 
-/// Builds targets until the queue has none left, or until it is told to drain and those that run have ended.
-///
-/// When the queue fails or a result cannot be kept, no target starts any more; those that run still end as they should.
-pub async fn run(worker: Arc<Worker>, queue: &dyn Queue, shutdown: &Shutdown) -> Result<(), Error> {
-    let mut builds = Builds {
-        worker,
-        shutdown,
-        running: JoinSet::new(),
-        deliveries: HashMap::new(),
-    };
-    let (mut accepting, mut first_error) = (true, None);
-    while accepting || !builds.running.is_empty() {
-        let step = tokio::select! {
-            biased;
-            () = shutdown.draining(), if accepting => {
-                accepting = false;
-                Ok(())
-            }
-            Some(ended) = builds.running.join_next_with_id(), if !builds.running.is_empty() => {
-                builds.settle(ended, queue).await
-            }
-            delivery = queue.receive(), if accepting => delivery.map_err(Error::Queue).map(|delivery| match delivery {
-                Some(delivery) => builds.start(delivery),
-                None => accepting = false,
-            }),
-        };
-        if let Err(error) = step {
-            accepting = false;
-            first_error.get_or_insert(error);
-        }
-    }
-    first_error.map_or(Ok(()), Err)
-}
-
 /// Why a worker stopped taking targets.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The queue failed.
     #[error(transparent)]
     Queue(#[from] queue::Error),
-    /// A result line cannot be written.
+    /// A result line cannot be kept.
     #[error("cannot keep the result of {target}: {source}")]
     Result {
         /// The target, as a user knows it.
         target: String,
-        /// What the operating system says.
-        source: std::io::Error,
+        /// What was tried.
+        source: ResultsError,
     },
+    /// The program itself is wrong.
+    #[error("a delivery was not looked after to its end: {0}")]
+    Broken(#[from] JoinError),
 }
 
-struct Builds<'a> {
+/// What a worker that is one of many has in common with the others.
+#[derive(Debug)]
+pub(super) struct Sharing {
+    pub(super) gate: Gate,
+    pub(super) past: Past,
+    /// The most targets at once.
+    pub(super) slots: usize,
+    /// What is said to builds alone; hears what is said to the worker.
+    pub(super) builds: Shutdown,
+}
+
+/// How long the queue is asked for a target before it is asked again.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// How long a queue that fails is asked again.
+const QUEUE_PATIENCE: Duration = Duration::from_secs(300);
+
+/// Builds targets until the queue has none left, or until it is told to drain and those that run have ended.
+///
+/// When the queue fails or a result cannot be kept, no target starts any more; those that run still end as they should.
+/// Deliveries are renewed while they last; a build whose message is lost is rolled back and left to whoever has it.
+pub async fn run(
     worker: Arc<Worker>,
-    shutdown: &'a Shutdown,
-    running: JoinSet<ResultLine>,
-    deliveries: HashMap<Id, Running>,
+    queue: Arc<dyn Queue>,
+    shutdown: &Shutdown,
+) -> Result<(), Error> {
+    work(worker, queue, None, shutdown).await
 }
 
-/// What a task works on.
-struct Running {
-    delivery: Delivery,
-    /// Whether it only looks into what a build that broke down has left.
-    looks: bool,
+/// The same for one worker of many, until the run is closed or abandoned.
+pub(super) async fn work(
+    worker: Arc<Worker>,
+    queue: Arc<dyn Queue>,
+    sharing: Option<Sharing>,
+    shutdown: &Shutdown,
+) -> Result<(), Error> {
+    let (gate, past, slots, builds) = match sharing {
+        Some(sharing) => (
+            sharing.gate,
+            Some(tokio::sync::Mutex::new(sharing.past)),
+            sharing.slots.min(Semaphore::MAX_PERMITS),
+            sharing.builds,
+        ),
+        None => (
+            Gate::default(),
+            None,
+            Semaphore::MAX_PERMITS,
+            shutdown.clone(),
+        ),
+    };
+    let locks = Arc::new(Locks::new(Arc::clone(&queue)));
+    let intake = Arc::new(Intake {
+        slots: Arc::new(Semaphore::new(slots)),
+        context: Arc::new(Context {
+            worker,
+            queue,
+            gate,
+            locks: Arc::clone(&locks),
+            shutdown: shutdown.clone(),
+            builds,
+            past,
+            refused: Mutex::new(None),
+        }),
+    });
+    // A task of its own, so that nothing here holds up a renewal.
+    let _keeper = AbortOnDropHandle::new(tokio::spawn(async move { locks.keep().await }));
+    let mut deliveries: JoinSet<Result<(), Error>> = JoinSet::new();
+    let mut next = Some(Box::pin(Arc::clone(&intake).next()));
+    let mut first_error = None;
+    while next.is_some() || !deliveries.is_empty() {
+        let taken = async {
+            match &mut next {
+                Some(next) => next.await,
+                None => std::future::pending().await,
+            }
+        };
+        let step = tokio::select! {
+            biased;
+            () = shutdown.draining(), if next.is_some() => {
+                next = None;
+                Ok(())
+            }
+            Some(ended) = deliveries.join_next(), if !deliveries.is_empty() => {
+                ended.unwrap_or_else(|error| Err(error.into()))
+            }
+            taken = taken => match taken {
+                Ok(Some((delivery, slot))) => {
+                    let context = Arc::clone(&intake.context);
+                    let held = context.hold(delivery);
+                    deliveries.spawn(deliver(context, held, slot));
+                    next = Some(Box::pin(Arc::clone(&intake).next()));
+                    Ok(())
+                }
+                Ok(None) => {
+                    next = None;
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            },
+        };
+        if let Err(error) = step {
+            next = None;
+            first_error.get_or_insert(error);
+        }
+    }
+    first_error.map_or(Ok(()), Err)
 }
 
-/// A target that was delivered this often without a final line stays as its last line says.
-const MAX_DELIVERIES: u32 = 5;
+/// Takes targets from the queue.
+struct Intake {
+    context: Arc<Context>,
+    slots: Arc<Semaphore>,
+}
 
-impl Builds<'_> {
-    fn start(&mut self, delivery: Delivery) {
-        let target = delivery.target.clone();
-        let key = target.key(self.worker.job.platform);
-        let fresh = self.worker.new_run && delivery.count == 1;
-        let build = attempts::build(
-            Arc::clone(&self.worker),
-            target,
-            key,
-            fresh,
-            self.shutdown.clone(),
-        );
-        let task = self.running.spawn(build);
-        self.deliveries.insert(
-            task.id(),
-            Running {
-                delivery,
-                looks: false,
-            },
-        );
+impl Intake {
+    /// The next delivery with a free slot for it; none when nothing more is to come. Dropping the future loses nothing.
+    async fn next(self: Arc<Self>) -> Result<Option<(Delivery, OwnedSemaphorePermit)>, Error> {
+        let context = &self.context;
+        let mut failing: Option<Moment> = None;
+        loop {
+            let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else {
+                return Ok(None);
+            };
+            self.open().await;
+            match context.queue.receive(WAIT).await {
+                Ok(Received::Delivery(delivery)) => return Ok(Some((*delivery, slot))),
+                Ok(Received::Nothing) => failing = None,
+                Ok(Received::Closed | Received::Gone) if !context.gate.is_conducted() => {
+                    return Ok(None);
+                }
+                // The conductor closes it to count what is left, and may open it, or make it anew.
+                Ok(Received::Closed | Received::Gone) => {
+                    failing = None;
+                    sleep(Control::LOOK).await;
+                }
+                Err(error) => {
+                    let since = *failing.get_or_insert_with(Moment::now);
+                    if !context.gate.is_conducted() || since.elapsed() > QUEUE_PATIENCE {
+                        return Err(error.into());
+                    }
+                    log::warn!("no target is taken at the moment: {error}");
+                    sleep(Control::LOOK).await;
+                }
+            }
+            drop(slot);
+            if self.is_over().await {
+                return Ok(None);
+            }
+        }
     }
 
-    /// A build has ended: its line is written first, then its message is settled.
-    async fn settle(
-        &mut self,
-        ended: Result<(Id, ResultLine), JoinError>,
-        queue: &dyn Queue,
-    ) -> Result<(), Error> {
-        let (id, line) = match ended {
-            Ok((id, line)) => (id, Some(line)),
-            Err(error) => (error.id(), self.after_panic(&error)),
-        };
-        // A build that broke down is looked into by a task of its own, which takes over the delivery.
-        let Some(line) = line else {
-            return Ok(());
-        };
-        let Some(Running { delivery, .. }) = self.deliveries.remove(&id) else {
-            return Ok(());
-        };
-        let kept = match &self.worker.results {
-            Some(results) => results.append(&line),
-            None => Ok(()),
-        };
-        let (is_final, target) = (line.is_final, line.target.to_string());
-        let key = line.key.clone();
-        self.worker.event(
-            &key,
-            EventKind::Finished {
-                line: Box::new(line),
-            },
-        );
-        if let Err(source) = kept {
-            // Somebody else finds out from the ledger what this line would have said.
-            queue.abandon(&delivery).await?;
-            return Err(Error::Result { target, source });
+    /// Waits until targets may start, or until what became of others may be looked into.
+    async fn open(&self) {
+        let context = &self.context;
+        loop {
+            if let Some(results) = &context.worker.results {
+                results.untroubled().await;
+            }
+            let pause = context.gate.is_draining() && context.has_refused();
+            if context.gate.is_open() && !pause {
+                return;
+            }
+            sleep(Duration::from_millis(200)).await;
         }
-        if is_final || self.shutdown.is_draining() || delivery.count >= MAX_DELIVERIES {
-            queue.complete(&delivery).await?;
-        } else {
-            queue.abandon(&delivery).await?;
-        }
-        Ok(())
     }
 
-    /// Whatever a driver does, it costs one target: the ledger says what became of it.
-    fn after_panic(&mut self, error: &JoinError) -> Option<ResultLine> {
-        let Running { delivery, looks } = self.deliveries.remove(&error.id())?;
-        let why = format!("the build broke down in this program: {error}");
-        let (worker, target) = (Arc::clone(&self.worker), delivery.target.clone());
-        let key = target.key(worker.job.platform);
-        if looks {
-            let mut line =
-                ResultLine::new(worker.job.run_id, key, target, &worker.name, State::Unknown);
-            line.errors.push(ErrorReport {
-                message: why,
-                ..ErrorReport::default()
-            });
-            self.deliveries
-                .insert(error.id(), Running { delivery, looks });
-            return Some(line);
+    /// Whether nobody conducts the run any more and nothing is left to do.
+    async fn is_over(&self) -> bool {
+        let context = &self.context;
+        if !context.gate.is_abandoned() || context.locks.holds_any() {
+            return false;
         }
-        let task = self.running.spawn(async move {
-            let outcome = resolve::reconcile(&worker, &target, &why).await;
-            let mut line =
-                ResultLine::new(worker.job.run_id, key, target, &worker.name, State::Unknown);
-            attempts::fill(&mut line, outcome);
-            line
-        });
-        self.deliveries.insert(
-            task.id(),
-            Running {
-                delivery,
-                looks: true,
-            },
-        );
-        None
+        let is_empty = match context.queue.counts().await {
+            Ok(counts) => counts.pending == 0 && counts.in_flight == 0,
+            Err(queue::Error::Gone { .. }) => true,
+            Err(_) => false,
+        };
+        let over = is_empty || context.gate.is_draining();
+        if over {
+            log::warn!("nobody conducts the run any more, and nothing is left to do");
+        }
+        over
     }
 }

@@ -1,34 +1,35 @@
-//! The worker: builds the databases of one run.
+//! The worker: builds databases of one run, together with others.
 
 use std::{
-    io::{self, BufRead, IsTerminal},
-    path::PathBuf,
+    io::{self, BufRead, BufReader, IsTerminal},
     process::ExitCode,
     time::Duration,
 };
 
-use sbm::{telemetry, worker};
+use sbm::{
+    telemetry,
+    worker::{self, Place},
+};
 use tokio::runtime::Runtime;
-
-/// Told when it is called in any other way.
-const USAGE: &str = "usage: sbm-worker RUN_FOLDER   (a folder `runs/<run id>` of sbm; secrets come on standard input)";
 
 /// How long a thread that does not come back may hold up the end of the program.
 const LEFT_BEHIND: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     telemetry::init(None);
-    let mut words = std::env::args_os().skip(1);
-    let (Some(folder), None) = (words.next().map(PathBuf::from), words.next()) else {
-        log::error!("{USAGE}");
-        return ExitCode::FAILURE;
+    let place = match Place::from_variables(|name| std::env::var(name).ok()) {
+        Ok(place) => place,
+        Err(faults) => {
+            log::error!("{faults}");
+            return ExitCode::FAILURE;
+        }
     };
     let stdin = io::stdin();
     // A terminal has no secrets to give, and nobody shall have to press a key.
-    let mut secrets: Box<dyn BufRead> = if stdin.is_terminal() {
+    let secrets: Box<dyn BufRead + Send> = if stdin.is_terminal() {
         Box::new(io::empty())
     } else {
-        Box::new(stdin.lock())
+        Box::new(BufReader::new(stdin))
     };
     let runtime = match Runtime::new() {
         Ok(runtime) => runtime,
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let served = runtime.block_on(worker::serve(&folder, &mut *secrets));
+    let served = runtime.block_on(worker::serve(place, secrets));
     runtime.shutdown_timeout(LEFT_BEHIND);
     match served {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,419 @@
+//! One delivery: from its receipt until the queue has been told of its end.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::OwnedSemaphorePermit, task::JoinError, time::sleep};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{
+    Error, Shutdown, Worker, attempts,
+    gate::{Gate, Start},
+    locks::{Held, Locks},
+    past::{self, Past},
+    resolve,
+    results::ResultsError,
+};
+use crate::{
+    clock::Moment,
+    engine::Backoff,
+    protocol::{Control, ErrorReport, EventKind, ResultLine, State, Target},
+    queue::{self, Purpose, Queue},
+};
+
+/// A target that was delivered this often without a final line stays as its last line says, until it is reconciled.
+const MOST_DELIVERIES: u32 = 5;
+
+/// How often the queue is told of the end of a delivery.
+const SETTLE_TRIES: u32 = 8;
+
+/// How long a line may still be stored when everything else is dropped.
+const LAST_LINES: Duration = Duration::from_secs(5);
+
+/// Reason of a message that names no target of this run.
+const NO_TARGET: &str = "NotATarget";
+
+/// What all deliveries of a worker share.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) worker: Arc<Worker>,
+    pub(super) queue: Arc<dyn Queue>,
+    pub(super) gate: Gate,
+    pub(super) locks: Arc<Locks>,
+    /// What is said to the whole worker.
+    pub(super) shutdown: Shutdown,
+    /// What is said to builds alone: that the run drains.
+    pub(super) builds: Shutdown,
+    /// The lines of all workers; none where this is the only one.
+    pub(super) past: Option<tokio::sync::Mutex<Past>>,
+    /// When a target was last not allowed to start.
+    pub(super) refused: Mutex<Option<Moment>>,
+}
+
+/// What the queue is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum End {
+    /// The target does not come back.
+    Complete,
+    /// It comes back, here or elsewhere.
+    GiveBack,
+    /// The message is none of ours.
+    Bury(String),
+}
+
+/// What became of a delivery.
+enum Ended {
+    /// Something to tell of its target.
+    Line(Box<ResultLine>),
+    /// Nothing that was not told before.
+    Silently(End),
+}
+
+impl Context {
+    /// Takes over what was received.
+    pub(super) fn hold(&self, delivery: queue::Delivery) -> Held {
+        let ends = match delivery.purpose {
+            Purpose::Build => &self.builds,
+            // A run that drains still wants to know what became of its targets.
+            Purpose::Reconcile => &self.shutdown,
+        };
+        self.locks.hold(delivery, ends)
+    }
+
+    /// Whether a target was lately not allowed to start, so that the queue should not be asked for the next one at once.
+    pub(super) fn has_refused(&self) -> bool {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.is_some_and(|moment| moment.elapsed() < Control::LOOK)
+    }
+
+    fn refuse(&self) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        *refused = Some(Moment::now());
+    }
+}
+
+/// Does what a delivery asks for. `slot` is given back when its target is no longer worked on.
+pub(super) async fn deliver(
+    context: Arc<Context>,
+    held: Held,
+    slot: OwnedSemaphorePermit,
+) -> Result<(), Error> {
+    let delivery = Deliver {
+        worker: &context.worker,
+        context: &context,
+        held: &held,
+    };
+    let ended = delivery.work().await;
+    drop(slot);
+    match ended {
+        Ended::Silently(end) => delivery.settle(end).await,
+        Ended::Line(line) => delivery.tell(*line).await,
+    }
+}
+
+struct Deliver<'a> {
+    worker: &'a Arc<Worker>,
+    context: &'a Arc<Context>,
+    held: &'a Held,
+}
+
+impl Deliver<'_> {
+    async fn work(&self) -> Ended {
+        let delivery = &self.held.delivery;
+        if let Some(why) = fault(self.worker, &delivery.target) {
+            log::error!("a message is put with the dead: {why}");
+            return Ended::Silently(End::Bury(why));
+        }
+        match delivery.purpose {
+            Purpose::Reconcile => {
+                let why = "no attempt at it has told how it ended; this is what its databases say";
+                Ended::Line(Box::new(self.look(self.line(), why).await))
+            }
+            Purpose::Build => self.build().await,
+        }
+    }
+
+    fn line(&self) -> ResultLine {
+        let (worker, target) = (self.worker, self.held.delivery.target.clone());
+        let key = target.key(worker.job.platform);
+        ResultLine::new(
+            worker.job.run_id,
+            key,
+            target,
+            &worker.name,
+            State::Unknown,
+        )
+    }
+
+    async fn build(&self) -> Ended {
+        let count = self.held.delivery.count;
+        if let Some(ended) = self.earlier().await {
+            return ended;
+        }
+        let untouched = match self.context.gate.start(self.held).await {
+            Start::Now { untouched } => untouched,
+            Start::Never => {
+                self.context.refuse();
+                return Ended::Silently(End::GiveBack);
+            }
+        };
+        let fresh = self.worker.new_run && untouched && count == 1;
+        let line = self.line();
+        self.tell_start(&line);
+        let build = attempts::build(
+            Arc::clone(self.worker),
+            self.held.share(),
+            line.clone(),
+            fresh,
+        );
+        let mut build = AbortOnDropHandle::new(tokio::spawn(build));
+        let ended = tokio::select! {
+            biased;
+            ended = &mut build => ended,
+            () = self.held.to_be_dropped() => {
+                build.abort();
+                build.await
+            }
+        };
+        Ended::Line(Box::new(match ended {
+            Ok(line) => line,
+            Err(error) if error.is_cancelled() => dropped(line),
+            Err(error) => self.look(line, &broke_down(&error)).await,
+        }))
+    }
+
+    /// What the lines of all workers say of a target that has been delivered before.
+    async fn earlier(&self) -> Option<Ended> {
+        let (past, count) = (self.context.past.as_ref()?, self.held.delivery.count);
+        if count == 1 {
+            return None;
+        }
+        let mut line = self.line();
+        let attempts = past.lock().await.of(&line.key).await;
+        let attempts = match attempts {
+            Ok(attempts) => attempts,
+            Err(error) => {
+                log::warn!("{}: {error}", line.target);
+                return None;
+            }
+        };
+        if attempts.has_final() && !self.context.gate.is_resumed() {
+            // Its message could not be settled when the last word was said.
+            return Some(Ended::Silently(End::Complete));
+        }
+        if attempts.without_outcome() < past::MOST_STARTS {
+            return None;
+        }
+        let why = format!(
+            "its build was started {} times, and each time its worker ended without a word",
+            attempts.without_outcome()
+        );
+        line = self.look(line, &why).await;
+        if line.is_final && line.state == State::RolledBack {
+            line.state = State::Crashed;
+        }
+        Some(Ended::Line(Box::new(line)))
+    }
+
+    /// Says that an attempt begins. It is not waited for: one that is not stored in time is not counted.
+    fn tell_start(&self, line: &ResultLine) {
+        if self.context.past.is_none() {
+            return;
+        }
+        let Some(results) = &self.worker.results else {
+            return;
+        };
+        let kept = results.append(&past::start_of(line));
+        let target = line.target.to_string();
+        tokio::spawn(async move {
+            if let Err(error) = kept.await {
+                log::warn!("{target}: that it was started is not told: {error}");
+            }
+        });
+    }
+
+    /// Completes the line by what the ledgers say; nothing runs. Whatever a driver does, it costs one target.
+    async fn look(&self, mut line: ResultLine, why: &str) -> ResultLine {
+        let (worker, hold) = (Arc::clone(self.worker), self.held.share());
+        let (target, reason) = (line.target.clone(), why.to_owned());
+        let look = async move {
+            resolve::reconcile(&worker, &target, &reason, hold.stop_token()).await
+        };
+        let mut look = AbortOnDropHandle::new(tokio::spawn(look));
+        let ended = tokio::select! {
+            biased;
+            ended = &mut look => ended,
+            () = self.held.to_be_dropped() => {
+                look.abort();
+                look.await
+            }
+        };
+        match ended {
+            Ok(outcome) => attempts::fill(&mut line, outcome),
+            Err(error) => {
+                line.is_final = false;
+                line.errors = vec![message(why), message(&broke_down(&error))];
+                line.finished = jiff::Timestamp::now();
+            }
+        }
+        line
+    }
+
+    /// Keeps the line, tells those who watch, and then the queue.
+    async fn tell(&self, mut line: ResultLine) -> Result<(), Error> {
+        let fenced = self.held.is_fenced();
+        if fenced && !line.is_final {
+            line.warnings.push(
+                "the lock of its message was not renewed in time; whoever has the message now builds it".into(),
+            );
+        }
+        let kept = self.keep(&line).await;
+        let (is_final, target) = (line.is_final, line.target.to_string());
+        let key = line.key.clone();
+        self.worker.event(
+            &key,
+            EventKind::Finished {
+                line: Box::new(line),
+            },
+        );
+        if let Err(source) = kept {
+            // Somebody else finds out from the ledger what this line would have said.
+            self.settle(End::GiveBack).await?;
+            return Err(Error::Result { target, source });
+        }
+        let early = fenced || self.held.is_draining();
+        let end = end_of(is_final, self.held.delivery.count, early);
+        if end == End::GiveBack && !early {
+            self.pause().await;
+        }
+        self.settle(end).await
+    }
+
+    async fn keep(&self, line: &ResultLine) -> Result<(), ResultsError> {
+        let Some(results) = &self.worker.results else {
+            return Ok(());
+        };
+        let too_late = async {
+            self.context.shutdown.drop_token().cancelled().await;
+            sleep(LAST_LINES).await;
+        };
+        tokio::select! {
+            kept = results.append(line) => kept,
+            () = too_late => Err(ResultsError::TooLate),
+        }
+    }
+
+    /// A target that comes back waits a little first: what is not final is so because something does not answer.
+    async fn pause(&self) {
+        if !self.context.gate.is_conducted() {
+            return;
+        }
+        let seconds = 1 << self.held.delivery.count.min(3);
+        tokio::select! {
+            () = sleep(Duration::from_secs(seconds)) => {}
+            () = self.held.draining() => {}
+        }
+    }
+
+    /// Tells the queue. A lock that is lost is no error: whoever has the message now finds what was told.
+    async fn settle(&self, end: End) -> Result<(), Error> {
+        let (queue, held) = (&self.context.queue, self.held);
+        let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(8));
+        let mut tries = 1;
+        loop {
+            held.settle();
+            let told = match &end {
+                End::Complete => queue.complete(&held.delivery).await,
+                End::GiveBack => queue.abandon(&held.delivery).await,
+                End::Bury(why) => queue.dead_letter(&held.delivery, NO_TARGET, why).await,
+            };
+            match told {
+                Ok(()) => return Ok(()),
+                Err(error @ (queue::Error::LockLost { .. } | queue::Error::Gone { .. })) => {
+                    log::info!("{}: not settled: {error}", held.delivery.target);
+                    return Ok(());
+                }
+                Err(error) if tries == SETTLE_TRIES => return Err(Error::Queue(error)),
+                Err(error) => log::warn!("{}: not settled yet: {error}", held.delivery.target),
+            }
+            held.settle_failed();
+            tries += 1;
+            backoff.wait(self.context.shutdown.drop_token()).await;
+        }
+    }
+}
+
+/// What follows for the message of a target from its line.
+///
+/// An attempt that ended early goes back for another worker. One that nothing helps does not come back for ever.
+fn end_of(is_final: bool, count: u32, early: bool) -> End {
+    if is_final || (!early && count >= MOST_DELIVERIES) {
+        End::Complete
+    } else {
+        End::GiveBack
+    }
+}
+
+/// Why a message names nothing that this run could build.
+fn fault(worker: &Worker, target: &Target) -> Option<String> {
+    if target.server.trim().is_empty() {
+        return Some("it names no server".to_owned());
+    }
+    if target.pairs.is_empty() {
+        return Some(format!("it names no database on {}", target.server));
+    }
+    if target.pairs.iter().any(|pair| pair.database.trim().is_empty()) {
+        return Some(format!("it names a database without a name on {}", target.server));
+    }
+    worker
+        .prepared
+        .scripts
+        .iter()
+        .filter(|script| !script.in_first_database)
+        .find_map(|script| target.database_for(&script.database).err())
+        .map(|error| error.to_string())
+}
+
+fn broke_down(error: &JoinError) -> String {
+    format!("the build broke down in this program: {error}")
+}
+
+/// The line of a build whose connections were dropped: no COMMIT was under way, but nobody has seen it roll back.
+fn dropped(mut line: ResultLine) -> ResultLine {
+    line.is_final = false;
+    line.errors = vec![message(
+        "it was told to end and did not in time; its connections were dropped",
+    )];
+    line.finished = jiff::Timestamp::now();
+    line
+}
+
+fn message(text: &str) -> ErrorReport {
+    ErrorReport {
+        message: text.to_owned(),
+        ..ErrorReport::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_final_comes_back_but_not_for_ever() {
+        for (is_final, count, early, end) in [
+            (true, 1, false, End::Complete),
+            (true, 9, true, End::Complete),
+            (false, 1, false, End::GiveBack),
+            (false, 4, false, End::GiveBack),
+            (false, 5, false, End::Complete),
+            // Who was stopped has not failed.
+            (false, 5, true, End::GiveBack),
+            (false, 99, true, End::GiveBack),
+        ] {
+            assert_eq!(end_of(is_final, count, early), end, "{is_final} {count} {early}");
+        }
+    }
+}
