@@ -138,13 +138,7 @@ impl Deliver<'_> {
     fn line(&self) -> ResultLine {
         let (worker, target) = (self.worker, self.held.delivery.target.clone());
         let key = target.key(worker.job.platform);
-        ResultLine::new(
-            worker.job.run_id,
-            key,
-            target,
-            &worker.name,
-            State::Unknown,
-        )
+        ResultLine::new(worker.job.run_id, key, target, &worker.name, State::Unknown)
     }
 
     async fn build(&self) -> Ended {
@@ -238,9 +232,8 @@ impl Deliver<'_> {
     async fn look(&self, mut line: ResultLine, why: &str) -> ResultLine {
         let (worker, hold) = (Arc::clone(self.worker), self.held.share());
         let (target, reason) = (line.target.clone(), why.to_owned());
-        let look = async move {
-            resolve::reconcile(&worker, &target, &reason, hold.stop_token()).await
-        };
+        let look =
+            async move { resolve::reconcile(&worker, &target, &reason, hold.stop_token()).await };
         let mut look = AbortOnDropHandle::new(tokio::spawn(look));
         let ended = tokio::select! {
             biased;
@@ -364,8 +357,15 @@ fn fault(worker: &Worker, target: &Target) -> Option<String> {
     if target.pairs.is_empty() {
         return Some(format!("it names no database on {}", target.server));
     }
-    if target.pairs.iter().any(|pair| pair.database.trim().is_empty()) {
-        return Some(format!("it names a database without a name on {}", target.server));
+    if target
+        .pairs
+        .iter()
+        .any(|pair| pair.database.trim().is_empty())
+    {
+        return Some(format!(
+            "it names a database without a name on {}",
+            target.server
+        ));
     }
     worker
         .prepared
@@ -413,7 +413,11 @@ mod tests {
             (false, 5, true, End::GiveBack),
             (false, 99, true, End::GiveBack),
         ] {
-            assert_eq!(end_of(is_final, count, early), end, "{is_final} {count} {early}");
+            assert_eq!(
+                end_of(is_final, count, early),
+                end,
+                "{is_final} {count} {early}"
+            );
         }
     }
 }

@@ -105,11 +105,6 @@ impl Fence {
         (self.lock / 4).min(RENEW)
     }
 
-    /// When the lock ends, as far as is known.
-    pub(super) fn until(&self) -> Moment {
-        self.until
-    }
-
     /// Whether the lock ends at all if nothing is done; those of a queue within this process do not.
     pub(super) fn ends(&self) -> bool {
         self.lock < ENDLESS && self.until < Moment::at(Duration::MAX)
@@ -162,7 +157,7 @@ mod tests {
         let mut fence = Fence::new(at(160), at(100));
         // Sent at 115, answered at 139: the lock may have been renewed at 115.
         fence.renewed(at(115) + Duration::from_secs(60), at(115));
-        assert_eq!(fence.until(), at(175));
+        assert_eq!(fence.until, at(175));
         assert!(fence.is_due(at(139)));
     }
 
@@ -171,7 +166,7 @@ mod tests {
         let mut fence = Fence::new(at(160), at(100));
         fence.renewed(at(190), at(130));
         fence.renewed(at(175), at(115));
-        assert_eq!(fence.until(), at(190));
+        assert_eq!(fence.until, at(190));
     }
 
     #[test]

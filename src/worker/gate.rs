@@ -29,7 +29,9 @@ const FIRST_TRIES: u32 = 10;
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     /// There is no such document.
-    #[error("{place} has no control document of run {run_id}; whoever starts workers writes it first")]
+    #[error(
+        "{place} has no control document of run {run_id}; whoever starts workers writes it first"
+    )]
     Missing {
         /// The storage.
         place: String,
@@ -214,6 +216,9 @@ impl Gate {
                 return Ok(());
             }
             if seen.control.phase == Phase::Draining {
+                if ladder.step(now) == Rung::Working {
+                    log::info!("the run drains; no target starts any more");
+                }
                 ladder.drain(drain_timeout, now);
             }
             if seen.control.roll_back {
@@ -226,9 +231,7 @@ impl Gate {
     }
 
     fn latest(&self) -> Option<Seen> {
-        self.0
-            .as_ref()
-            .map(|watched| watched.seen.borrow().clone())
+        self.0.as_ref().map(|watched| watched.seen.borrow().clone())
     }
 }
 
@@ -326,7 +329,11 @@ impl Seen {
 impl fmt::Display for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Some(watched) => write!(f, "{} in {}", watched.document.name, watched.document.storage),
+            Some(watched) => write!(
+                f,
+                "{} in {}",
+                watched.document.name, watched.document.storage
+            ),
             None => f.write_str("no control document"),
         }
     }

@@ -81,8 +81,7 @@ impl Locks {
     /// Takes a delivery over. Its build hears what is said to `ends`, and what its lock means.
     pub(super) fn hold(self: &Arc<Self>, delivery: Delivery, ends: &Shutdown) -> Held {
         let hold = Arc::new(Hold::new(delivery, ends));
-        self.held()
-            .insert(hold.delivery.id, Arc::clone(&hold));
+        self.held().insert(hold.delivery.id, Arc::clone(&hold));
         self.changed.notify_one();
         Held {
             locks: Arc::clone(self),
@@ -161,12 +160,16 @@ impl Locks {
         let (now, target) = (Moment::now(), &hold.delivery.target);
         let sharing = self.sharing(&hold);
         match answer {
-            Some(Ok(until)) => sharing.iter().for_each(|other| other.fence().renewed(until, asked)),
+            Some(Ok(until)) => sharing
+                .iter()
+                .for_each(|other| other.fence().renewed(until, asked)),
             Some(Err(Error::LockLost { .. })) => {
                 // Who has settled a delivery meanwhile has not lost the lock that it shares with others; each finds out
                 // by itself.
                 if !hold.is_settling() && self.is_held(&hold) {
-                    log::warn!("{target}: its message may be somebody else's by now; its build is rolled back");
+                    log::warn!(
+                        "{target}: its message may be somebody else's by now; its build is rolled back"
+                    );
                     hold.fence().lost(now);
                     hold.look();
                 }
@@ -180,11 +183,15 @@ impl Locks {
             }
             Some(Err(error)) => {
                 log::warn!("{target}: its message lock is not renewed: {error}");
-                sharing.iter().for_each(|other| other.fence().not_renewed(now));
+                sharing
+                    .iter()
+                    .for_each(|other| other.fence().not_renewed(now));
             }
             None => {
                 log::warn!("{target}: its message lock is not renewed: the queue does not answer");
-                sharing.iter().for_each(|other| other.fence().not_renewed(now));
+                sharing
+                    .iter()
+                    .for_each(|other| other.fence().not_renewed(now));
             }
         }
     }

@@ -125,7 +125,10 @@ mod tests {
         for _ in 0..2 {
             let mut attempts = Attempts::default();
             lines.iter().for_each(|line| attempts.note(line));
-            assert_eq!((attempts.without_outcome(), attempts.has_final()), (1, false));
+            assert_eq!(
+                (attempts.without_outcome(), attempts.has_final()),
+                (1, false)
+            );
             lines.reverse();
         }
         let mut attempts = Attempts::default();

@@ -79,7 +79,9 @@ impl Place {
 
     /// The file of the job's queue.
     pub fn queue(&self) -> PathBuf {
-        self.store.join("queues").join(format!("{}.queue", self.job))
+        self.store
+            .join("queues")
+            .join(format!("{}.queue", self.job))
     }
 
     /// The names of the run's objects.
@@ -109,14 +111,21 @@ mod tests {
 
     #[test]
     fn variables_say_where_the_run_is() {
-        let needed = [("SBM_STORE", "s"), ("SBM_JOB", "nightly-1"), ("SBM_RUN", RUN)];
+        let needed = [
+            ("SBM_STORE", "s"),
+            ("SBM_JOB", "nightly-1"),
+            ("SBM_RUN", RUN),
+        ];
         let place = read(&needed).unwrap();
         assert_eq!(place.container(), PathBuf::from("s/nightly-1"));
         assert_eq!(place.queue(), PathBuf::from("s/queues/nightly-1.queue"));
         assert_eq!((place.worker.as_deref(), place.attached), (None, false));
         let more = [("SBM_WORKER", "w7"), ("SBM_ATTACHED", "1")];
         let place = read(&[&needed[..], &more[..]].concat()).unwrap();
-        assert_eq!((place.worker.as_deref(), place.attached), (Some("w7"), true));
+        assert_eq!(
+            (place.worker.as_deref(), place.attached),
+            (Some("w7"), true)
+        );
     }
 
     #[test]

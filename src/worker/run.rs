@@ -167,12 +167,6 @@ pub(super) async fn work(
     let mut next = Some(Box::pin(Arc::clone(&intake).next()));
     let mut first_error = None;
     while next.is_some() || !deliveries.is_empty() {
-        let taken = async {
-            match &mut next {
-                Some(next) => next.await,
-                None => std::future::pending().await,
-            }
-        };
         let step = tokio::select! {
             biased;
             () = shutdown.draining(), if next.is_some() => {
@@ -182,7 +176,7 @@ pub(super) async fn work(
             Some(ended) = deliveries.join_next(), if !deliveries.is_empty() => {
                 ended.unwrap_or_else(|error| Err(error.into()))
             }
-            taken = taken => match taken {
+            taken = ready(&mut next) => match taken {
                 Ok(Some((delivery, slot))) => {
                     let context = Arc::clone(&intake.context);
                     let held = context.hold(delivery);
@@ -203,6 +197,14 @@ pub(super) async fn work(
         }
     }
     first_error.map_or(Ok(()), Err)
+}
+
+/// What the future gives; never ready when there is none.
+async fn ready<F: Future + Unpin>(future: &mut Option<F>) -> F::Output {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Takes targets from the queue.

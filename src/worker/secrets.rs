@@ -14,7 +14,9 @@ pub enum SecretsError {
     #[error("cannot read secrets from standard input: {0}")]
     Input(#[from] std::io::Error),
     /// They are something else.
-    #[error("secrets on standard input: accepted is one line of JSON with texts, {{\"password\": \"…\"}}")]
+    #[error(
+        "secrets on standard input: accepted is one line of JSON with texts, {{\"password\": \"…\"}}"
+    )]
     Form,
     /// The job needs others.
     #[error("the job needs the secrets {}, and standard input does not give them", .0.join(", "))]
@@ -97,7 +99,12 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_told_without_showing_it() {
-        for text in ["geheim", "{\"password\": geheim}", "{\"password\": 7}", "[\"geheim\"]"] {
+        for text in [
+            "geheim",
+            "{\"password\": geheim}",
+            "{\"password\": 7}",
+            "[\"geheim\"]",
+        ] {
             let error = read(text).err().unwrap().to_string();
             assert!(error.contains("one line of JSON") && !error.contains("geheim"));
         }
@@ -108,8 +115,16 @@ mod tests {
         let mut job = JobSpec::sample();
         assert!(read("").unwrap().check(&job).is_ok());
         job.secrets = vec!["password".into(), "token".into()];
-        assert!(read("{\"password\": \"p\", \"token\": \"t\"}").unwrap().check(&job).is_ok());
-        let error = read("{\"password\": \"p\"}").unwrap().check(&job).unwrap_err();
+        assert!(
+            read("{\"password\": \"p\", \"token\": \"t\"}")
+                .unwrap()
+                .check(&job)
+                .is_ok()
+        );
+        let error = read("{\"password\": \"p\"}")
+            .unwrap()
+            .check(&job)
+            .unwrap_err();
         assert_eq!(
             error.to_string(),
             "the job needs the secrets token, and standard input does not give them"

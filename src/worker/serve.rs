@@ -23,7 +23,7 @@ use super::{
 use crate::{
     clock::{self, Moment},
     engine::{self, audit},
-    events::{Events, LocalEvents},
+    events::LocalEvents,
     package::{self, Limits, Package},
     protocol::{ConcurrencyType, DocumentError, JobSpec, RunPaths},
     queue::{self, LocalQueue, Options},
@@ -107,10 +107,7 @@ const ANY_SIZE: Limits = Limits {
 /// Works for the run in `place` until it is closed. `secrets` is one line of JSON, `{"password": "…"}`, or nothing.
 ///
 /// A signal drains: builds that run may end within the job's drain time-out, then they are rolled back.
-pub async fn serve(
-    place: Place,
-    mut secrets: Box<dyn BufRead + Send>,
-) -> Result<(), ServeError> {
+pub async fn serve(place: Place, mut secrets: Box<dyn BufRead + Send>) -> Result<(), ServeError> {
     let given = Secrets::read(&mut *secrets)?;
     let parent = watch_parent(&place, secrets);
     let mut signals = Signals::new().map_err(|source| ServeError::File {

@@ -1,0 +1,316 @@
+//! Worker processes that share a run.
+
+#![cfg(unix)]
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy lets tests unwrap, but not the functions that they share"
+)]
+
+mod support;
+
+use std::{fs, time::Duration};
+
+use sbm::{
+    protocol::{Phase, State},
+    queue::{Purpose, Queue},
+};
+use support::{PACED, World, eventually};
+
+const DONE: [(State, bool); 1] = [(State::Committed, true)];
+
+#[test]
+fn a_worker_builds_all_targets_and_exits_when_the_run_is_closed() {
+    let mut world = World::new();
+    let names = ["a", "b", "c", "d"];
+    world.send_each(&names);
+    let worker = world.start("w");
+    eventually("all are final", || {
+        names.iter().all(|name| world.has_final(name))
+    });
+    // Others may still be sent.
+    world.send_each(&["e"]);
+    eventually("the last is final", || world.has_final("e"));
+    world.phase(Phase::Closed);
+    worker.end_well();
+    assert_eq!(world.left(), (0, 0));
+    for name in ["a", "b", "c", "d", "e"] {
+        assert_eq!(world.ends(name), DONE, "{name}");
+        assert_eq!(world.starts(name), 1, "{name}");
+        assert!(world.is_built_once(name), "{name}");
+    }
+}
+
+#[test]
+fn a_closed_run_ends_builds_at_once() {
+    let mut world = World::with(PACED, |_| {});
+    world.pace("a", i64::MAX);
+    world.send_each(&["a"]);
+    let worker = world.start("w");
+    eventually("the build runs", || world.is_written("a"));
+    world.phase(Phase::Closed);
+    worker.end_well();
+    assert_eq!(world.ends("a"), [(State::RolledBack, false)]);
+    assert_eq!(world.left(), (1, 0));
+    assert!(!world.is_written("a"));
+}
+
+#[test]
+fn a_slow_target_keeps_one_worker_and_the_other_does_the_rest() {
+    let mut world = World::with(PACED, |job| job.concurrency.limit = 1);
+    let names = ["a", "b", "c", "d", "e", "f"];
+    for name in names {
+        world.pace(name, 1);
+    }
+    world.send_each(&names);
+    let occupied = world.occupy("a");
+    let workers = ["w1", "w2"].map(|name| world.start(name));
+    eventually("all others are final", || {
+        names[1..].iter().all(|name| world.has_final(name))
+    });
+    eventually("the slow one was started", || world.starts("a") == 1);
+    drop(occupied);
+    eventually("the slow one is final", || world.has_final("a"));
+    world.phase(Phase::Closed);
+    for worker in workers {
+        worker.end_well();
+    }
+    for name in names {
+        assert_eq!(world.ends(name), DONE, "{name}");
+        assert!(world.is_built_once(name), "{name}");
+    }
+    let slow = world
+        .lines()
+        .into_iter()
+        .find(|line| line.target == world.target(&["a"]));
+    let slow = slow.unwrap().worker;
+    assert!(
+        world.lines().iter().any(|line| line.worker != slow),
+        "both have worked"
+    );
+}
+
+#[test]
+fn a_signal_lets_what_runs_end_and_starts_nothing_else() {
+    let world = World::with(PACED, |job| job.concurrency.limit = 1);
+    world.pace("a", 1);
+    world.pace("b", 1);
+    let occupied = world.occupy("a");
+    world.send_each(&["a", "b"]);
+    let worker = world.start("w");
+    eventually("the build was started", || world.starts("a") == 1);
+    worker.signal("TERM");
+    worker.says("SIGTERM: no target starts any more");
+    drop(occupied);
+    worker.end_well();
+    assert_eq!(world.ends("a"), DONE);
+    assert_eq!(world.starts("b"), 0);
+    assert_eq!(world.left(), (1, 0));
+}
+
+#[test]
+fn what_does_not_end_within_the_drain_time_out_is_rolled_back_and_given_back() {
+    let world = World::with(PACED, |job| {
+        job.limits.drain_timeout = Duration::from_secs(1);
+    });
+    world.pace("a", i64::MAX);
+    world.send_each(&["a"]);
+    let worker = world.start("w");
+    eventually("the build runs", || world.is_written("a"));
+    worker.signal("TERM");
+    worker.end_well();
+    assert_eq!(world.ends("a"), [(State::RolledBack, false)]);
+    assert_eq!(world.left(), (1, 0));
+    world.pace("a", 1);
+    let mut world = world;
+    let other = world.start("other");
+    eventually("another has built it", || world.has_final("a"));
+    world.phase(Phase::Closed);
+    other.end_well();
+    assert!(world.is_built_once("a"));
+}
+
+#[test]
+fn a_run_that_drains_starts_nothing_but_still_looks_into_databases() {
+    let mut world = World::with(PACED, |job| job.concurrency.limit = 1);
+    for name in ["a", "b", "c"] {
+        world.pace(name, 1);
+    }
+    let occupied = world.occupy("a");
+    world.send_each(&["a", "b"]);
+    let worker = world.start("w");
+    eventually("the build was started", || world.starts("a") == 1);
+    world.phase(Phase::Draining);
+    worker.says("the run drains");
+    drop(occupied);
+    eventually("what ran has ended", || world.has_final("a"));
+    let left = world.wait(world.queue.close()).unwrap();
+    assert_eq!(left, [world.target(&["b"])]);
+    world.wait(world.queue.create()).unwrap();
+    world.send(
+        vec![world.target(&["a"]), world.target(&["c"])],
+        Purpose::Reconcile,
+    );
+    eventually("both are looked into", || {
+        world.has_final("c") && world.ends("a").len() == 2
+    });
+    world.phase(Phase::Closed);
+    worker.end_well();
+    assert_eq!(world.starts("b"), 0);
+    assert_eq!(world.ends("a"), [DONE[0], DONE[0]]);
+    assert_eq!(world.ends("c"), [(State::RolledBack, true)]);
+    let tables = "SELECT count(*) FROM sqlite_master WHERE name <> 'pace'";
+    assert_eq!(world.value("c", tables), 0, "nothing runs");
+    assert!(world.is_built_once("a"));
+}
+
+#[test]
+fn a_worker_that_is_killed_in_a_build_leaves_it_to_another_and_there_is_one_effect() {
+    let mut world = World::with(PACED, |_| {});
+    world.pace("a", i64::MAX);
+    world.send_each(&["a"]);
+    let worker = world.start("w");
+    eventually("the build runs", || {
+        world.is_written("a") && world.starts("a") == 1
+    });
+    let id = worker.id();
+    worker.kill();
+    world.pace("a", 1);
+    let other = world.start("other");
+    assert_eq!(world.wait(world.queue.release_of(id)).unwrap(), 1);
+    eventually("another has built it", || world.has_final("a"));
+    world.phase(Phase::Closed);
+    other.end_well();
+    assert_eq!(world.ends("a"), DONE);
+    assert_eq!(world.starts("a"), 2);
+    assert!(world.is_built_once("a"));
+}
+
+#[test]
+fn a_target_that_ends_its_worker_five_times_is_crashed() {
+    let mut world = World::with(PACED, |_| {});
+    world.pace("a", i64::MAX);
+    world.send_each(&["a"]);
+    for round in 1..=5 {
+        let worker = world.start(&format!("w{round}"));
+        eventually("the build runs", || {
+            world.starts("a") == round && world.is_written("a")
+        });
+        let id = worker.id();
+        worker.kill();
+        world.wait(world.queue.release_of(id)).unwrap();
+    }
+    let worker = world.start("last");
+    eventually("it is given up", || world.has_final("a"));
+    world.phase(Phase::Closed);
+    worker.end_well();
+    assert_eq!(world.ends("a"), [(State::Crashed, true)]);
+    assert_eq!(world.starts("a"), 5);
+    assert_eq!(world.left(), (0, 0));
+    assert!(!world.is_written("a"));
+}
+
+#[test]
+fn a_target_that_was_committed_by_a_worker_that_died_is_committed_and_not_crashed() {
+    let mut world = World::new();
+    world.send_each(&["a"]);
+    let worker = world.start("w");
+    eventually("it is built", || world.has_final("a"));
+    worker.kill();
+    world.forget_lines();
+    let starts: Vec<_> = (0..5).map(|_| world.start_line("a")).collect();
+    world.store_lines("gone", &starts);
+    world.send_each(&["a"]);
+    let first = world
+        .wait(world.queue.receive(Duration::from_secs(60)))
+        .unwrap();
+    world
+        .wait(world.queue.abandon(&first.delivery().unwrap()))
+        .unwrap();
+    let worker = world.start("last");
+    eventually("it is told", || world.has_final("a"));
+    world.phase(Phase::Closed);
+    worker.end_well();
+    assert_eq!(world.ends("a"), DONE);
+    assert!(world.is_built_once("a"));
+}
+
+#[test]
+fn a_worker_that_slept_over_its_lock_rolls_back_and_leaves_the_target_to_who_has_it() {
+    let mut world = World::with(PACED, |job| {
+        job.limits.message_lock = Duration::from_secs(15);
+    });
+    world.pace("a", 1);
+    let target = world.target(&["a", "b"]);
+    let occupied = world.occupy("b");
+    world.send(vec![target], Purpose::Build);
+    let sleeper = world.start("sleeper");
+    eventually("the build was started", || world.starts("a") == 1);
+    sleeper.signal("STOP");
+    let other = world.start("other");
+    eventually("another has it", || world.starts("a") == 2);
+    sleeper.signal("CONT");
+    eventually("who lost it has let it go", || {
+        world
+            .lines()
+            .iter()
+            .any(|line| line.worker == "sleeper" && !line.errors.is_empty())
+    });
+    drop(occupied);
+    eventually("it is built", || world.has_final("a"));
+    world.phase(Phase::Closed);
+    sleeper.end_well();
+    other.end_well();
+    let ends = world.ends("a");
+    let finals: Vec<_> = ends.iter().filter(|(_, is_final)| *is_final).collect();
+    assert_eq!(finals, [&DONE[0]], "{ends:?}");
+    assert!(world.is_built_once("a"));
+}
+
+#[test]
+fn lines_wait_for_a_storage_that_is_away_and_nothing_starts_meanwhile() {
+    let mut world = World::with(PACED, |job| job.concurrency.limit = 1);
+    for name in ["a", "b"] {
+        world.pace(name, 1);
+    }
+    let occupied = world.occupy("a");
+    world.send_each(&["a", "b"]);
+    let worker = world.start("w");
+    eventually("the build was started", || world.starts("a") == 1);
+    let away = world.container().with_extension("away");
+    fs::rename(world.container(), &away).unwrap();
+    drop(occupied);
+    worker.says("result lines wait");
+    worker.says("no target starts at the moment");
+    assert_eq!(world.left(), (1, 1), "what has no line is not settled");
+    fs::rename(&away, world.container()).unwrap();
+    eventually("both are final", || {
+        world.has_final("a") && world.has_final("b")
+    });
+    world.phase(Phase::Closed);
+    worker.end_well();
+    for name in ["a", "b"] {
+        assert_eq!(world.ends(name), DONE, "{name}");
+        assert!(world.is_built_once(name), "{name}");
+    }
+}
+
+#[test]
+fn a_message_that_names_no_target_of_the_run_is_put_with_the_dead() {
+    let mut world = World::new();
+    let mut odd = world.target(&["a"]);
+    odd.pairs.clear();
+    world.send(vec![odd, world.target(&["b"])], Purpose::Build);
+    let worker = world.start("w");
+    eventually("the good one is built", || world.has_final("b"));
+    eventually("the odd one is dead", || {
+        world.wait(world.queue.dead()).unwrap().len() == 1
+    });
+    world.phase(Phase::Closed);
+    worker.end_well();
+    let dead = world.wait(world.queue.dead()).unwrap();
+    assert_eq!(dead[0].reason, "NotATarget");
+    assert!(
+        dead[0].description.contains("names no database"),
+        "{dead:?}"
+    );
+}
