@@ -130,10 +130,10 @@ async fn write(mut journal: Journal, mut queue: mpsc::Receiver<Event>, dropped: 
         }
         for group in groups(&events) {
             let GroupOfLines { lines, count } = group;
-            if let Err(why) = append(&mut journal, &lines).await {
-                if dropped.fetch_add(count, Ordering::Relaxed) == 0 {
-                    log::warn!("events are lost: {why}");
-                }
+            if let Err(why) = append(&mut journal, &lines).await
+                && dropped.fetch_add(count, Ordering::Relaxed) == 0
+            {
+                log::warn!("events are lost: {why}");
             }
         }
         events.clear();
