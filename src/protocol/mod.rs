@@ -7,6 +7,7 @@ mod event;
 mod job;
 mod limits;
 mod outcome;
+mod paths;
 mod platform;
 mod seconds;
 mod target;
@@ -19,5 +20,6 @@ pub use job::{
 };
 pub use limits::WorkerLimits;
 pub use outcome::{ErrorReport, ResultLine, State, merge};
+pub use paths::RunPaths;
 pub use platform::{Platform, UnknownPlatform};
 pub use target::{NoDatabase, Pair, Target, TargetKey, normal_server};
