@@ -16,6 +16,8 @@ mod early_ends;
 mod engines;
 mod fleets;
 mod postgres;
+mod queues;
+mod queues_processes;
 mod secrets;
 mod sql_server;
 mod support;

@@ -2,4 +2,5 @@
 
 pub(crate) mod endings;
 pub(crate) mod engine;
+pub(crate) mod queue;
 pub(crate) mod tables;
