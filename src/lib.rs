@@ -9,6 +9,7 @@
 
 #[cfg(feature = "deploy")]
 pub mod cli;
+pub mod clock;
 pub mod engine;
 #[cfg(feature = "deploy")]
 pub mod error;
