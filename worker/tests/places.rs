@@ -122,8 +122,7 @@ fn secrets_come_on_standard_input_and_stay_there() {
     // Whoever started it need not close the pipe.
     eventually("it is built", || world.has_final("a"));
     world.phase(Phase::Closed);
-    let said = worker.said();
-    worker.end_well();
+    let said = worker.end_well();
     assert!(!said.contains(CANARY));
     for file in walk(&world.container()) {
         let bytes = std::fs::read(&file).unwrap();

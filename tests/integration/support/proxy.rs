@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 /// What happens to one COMMIT; the ones after it pass.
@@ -17,6 +18,8 @@ pub(crate) enum Commit {
     LosesItsAnswer,
     /// The connection is cut before the server gets it.
     NeverArrives,
+    /// It is on its way until it is let go.
+    ArrivesLate,
 }
 
 /// A proxy on an address of its own.
@@ -32,6 +35,7 @@ struct State {
     plan: Mutex<Plan>,
     connections: AtomicUsize,
     without_tls: bool,
+    let_go: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -89,6 +93,11 @@ impl Proxy {
     /// Whether the COMMIT in question has come.
     pub(crate) fn has_struck(&self) -> bool {
         self.state.plan().commit.is_none()
+    }
+
+    /// The COMMIT that is on its way arrives.
+    pub(crate) fn let_go(&self) {
+        self.state.let_go.store(true, Ordering::SeqCst);
     }
 
     /// Spoils the answer with this number on the next connection, and cuts it there.
@@ -200,6 +209,11 @@ impl Link {
                 match self.state.commit() {
                     Some(Commit::LosesItsAnswer) => self.swallows.store(true, Ordering::SeqCst),
                     Some(Commit::NeverArrives) => return Ok(()),
+                    Some(Commit::ArrivesLate) => {
+                        while !self.state.let_go.load(Ordering::SeqCst) {
+                            thread::sleep(Duration::from_millis(10));
+                        }
+                    }
                     None => {}
                 }
             }

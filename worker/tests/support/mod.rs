@@ -124,17 +124,14 @@ impl World {
                 fs::write(self.database(name), "").unwrap();
             }
         }
-        let pair = |name: &&str| Pair {
-            default: if names.len() == 1 {
-                String::new()
-            } else {
-                (*name).to_owned()
-            },
+        // The script runs in the first; the others are locked with it.
+        let pair = |(place, name): (usize, &&str)| Pair {
+            default: if place == 0 { "" } else { name }.to_owned(),
             database: (*name).to_owned(),
         };
         Target {
             server: self.folder.path().join("server").display().to_string(),
-            pairs: names.iter().map(pair).collect(),
+            pairs: names.iter().enumerate().map(pair).collect(),
             tag: None,
         }
     }
@@ -366,15 +363,13 @@ impl Worker {
         self.child.wait().unwrap()
     }
 
-    /// Waits for its end, which is a good one.
-    pub(crate) fn end_well(self) {
+    /// Waits for its end, which is a good one; what it has said.
+    pub(crate) fn end_well(self) -> String {
         let log = self.log.clone();
         let status = self.end();
-        assert!(
-            status.success(),
-            "{status}: {}",
-            fs::read_to_string(log).unwrap()
-        );
+        let said = fs::read_to_string(log).unwrap();
+        assert!(status.success(), "{status}: {said}");
+        said
     }
 }
 
