@@ -220,8 +220,8 @@ fn a_commit_that_was_sent_is_waited_for_whatever_becomes_of_the_lock() {
     working.queue.hand_out(target(&proxy.name, &fleet), 1);
     eventually("the COMMIT is sent", || proxy.has_struck());
     working.queue.take_away();
-    // Longer than the rest of the lock and what follows. On a machine that takes longer the test proves less.
-    thread::sleep(Duration::from_secs(20));
+    // Until the loss is told and the time to roll back is over. On a machine that takes longer the test proves less.
+    thread::sleep(Duration::from_secs(24));
     assert!(working.lines().is_empty());
     proxy.let_go();
     eventually("the COMMIT is answered", || !working.lines().is_empty());

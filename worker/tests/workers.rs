@@ -14,7 +14,7 @@ use sbm::{
     protocol::{Phase, State},
     queue::{Purpose, Queue},
 };
-use support::{PACED, World, eventually};
+use support::{PACED, Worker, World, eventually};
 
 const DONE: [(State, bool); 1] = [(State::Committed, true)];
 
@@ -243,6 +243,7 @@ fn a_target_that_was_committed_by_a_worker_that_died_is_committed_and_not_crashe
 fn a_worker_that_slept_over_its_lock_rolls_back_and_leaves_the_target_to_who_has_it() {
     let mut world = World::with(PACED, |job| {
         job.limits.message_lock = Duration::from_secs(15);
+        job.concurrency.limit = 1;
     });
     world.pace("a", 1);
     let target = world.target(&["a", "b"]);
@@ -250,7 +251,7 @@ fn a_worker_that_slept_over_its_lock_rolls_back_and_leaves_the_target_to_who_has
     world.send(vec![target], Purpose::Build);
     let sleeper = world.start("sleeper");
     eventually("the build was started", || world.starts("a") == 1);
-    sleeper.signal("STOP");
+    stop_outside_the_queue(&world, &sleeper);
     let other = world.start("other");
     eventually("another has it", || world.starts("a") == 2);
     sleeper.signal("CONT");
@@ -269,6 +270,17 @@ fn a_worker_that_slept_over_its_lock_rolls_back_and_leaves_the_target_to_who_has
     let finals: Vec<_> = ends.iter().filter(|(_, is_final)| *is_final).collect();
     assert_eq!(finals, [&DONE[0]], "{ends:?}");
     assert!(world.is_built_once("a"));
+}
+
+/// Stops a worker where it does not keep the file of the queue locked for the others.
+fn stop_outside_the_queue(world: &World, worker: &Worker) {
+    loop {
+        worker.signal("STOP");
+        if world.wait(world.queue.create()).is_ok() {
+            return;
+        }
+        worker.signal("CONT");
+    }
 }
 
 #[test]

@@ -22,7 +22,7 @@ use sbm::{
 use super::fleet::{Fleet, Platform};
 
 /// Long enough for a slow machine to renew in time, which happens after a quarter of it.
-const LOCK: Duration = Duration::from_secs(24);
+const LOCK: Duration = Duration::from_secs(40);
 
 /// What renewals are answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -212,7 +212,8 @@ impl Working {
         let shared = Arc::clone(&queue);
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Runtime::new().unwrap();
-            let work = run(Arc::new(worker), shared, &Shutdown::new());
+            let shutdown = Shutdown::new();
+            let work = run(Arc::new(worker), shared, &shutdown);
             runtime.block_on(work).unwrap();
         });
         Self {
