@@ -27,8 +27,6 @@ use super::{
 /// settled, receivers get [`Received::Closed`], so targets must be handed in before the first call of `receive`.
 #[derive(Debug)]
 pub struct InProcess {
-    platform: Platform,
-    concurrency: Concurrency,
     state: Mutex<State>,
     /// Told of everything that may let a waiting `receive` go on.
     changed: Notify,
@@ -52,9 +50,11 @@ impl InProcess {
     /// An empty, open queue for targets on `platform`.
     pub fn new(platform: Platform, concurrency: Concurrency) -> Self {
         Self {
-            platform,
-            concurrency,
-            state: Mutex::new(State::new(platform, concurrency)),
+            state: Mutex::new(State {
+                window: Window::new(platform, concurrency),
+                dead: Vec::new(),
+                phase: Phase::Open,
+            }),
             changed: Notify::new(),
         }
     }
@@ -89,14 +89,6 @@ impl InProcess {
 }
 
 impl State {
-    fn new(platform: Platform, concurrency: Concurrency) -> Self {
-        Self {
-            window: Window::new(platform, concurrency),
-            dead: Vec::new(),
-            phase: Phase::Open,
-        }
-    }
-
     fn find(&mut self) -> Received {
         match self.phase {
             Phase::Removed => Received::Gone,
@@ -239,7 +231,8 @@ impl Queue for InProcess {
     async fn remove(&self) -> Result<(), Error> {
         {
             let mut state = self.state();
-            *state = State::new(self.platform, self.concurrency);
+            state.window.clear();
+            state.dead.clear();
             state.phase = Phase::Removed;
         }
         self.changed.notify_waiters();

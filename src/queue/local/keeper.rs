@@ -324,10 +324,18 @@ impl Keeper {
     }
 
     fn leave_when_gone<T>(&mut self, done: Result<T, Trouble>) -> Result<T, Trouble> {
-        if matches!(done, Err(Trouble::Gone)) {
-            self.leave();
+        let is_there = |file: &QueueFile| file.is_there(&self.path);
+        match done {
+            Err(Trouble::Sqlite(_)) if !self.file.as_ref().is_none_or(is_there) => {
+                self.leave();
+                Err(Trouble::Gone)
+            }
+            Err(Trouble::Gone) => {
+                self.leave();
+                Err(Trouble::Gone)
+            }
+            done => done,
         }
-        done
     }
 
     fn leave(&mut self) {

@@ -90,10 +90,14 @@ impl Limits {
 impl Window {
     /// An empty window.
     pub(super) fn new(platform: Platform, concurrency: Concurrency) -> Self {
+        Self::with_limits(platform, concurrency.kind, Limits::new(concurrency))
+    }
+
+    fn with_limits(platform: Platform, kind: ConcurrencyType, limits: Limits) -> Self {
         Self {
             platform,
-            kind: concurrency.kind,
-            limits: Limits::new(concurrency),
+            kind,
+            limits,
             groups: Vec::new(),
             by_name: HashMap::new(),
             by_spelling: HashMap::new(),
@@ -183,6 +187,14 @@ impl Window {
             targets.extend(pending.into_iter().map(|pending| pending.target));
         }
         targets
+    }
+
+    /// Forgets every target; ids go on, so that an old delivery is not taken for a new one.
+    pub(super) fn clear(&mut self) {
+        *self = Self {
+            next_id: self.next_id,
+            ..Self::with_limits(self.platform, self.kind, self.limits)
+        };
     }
 
     /// How many are pending and in flight.
