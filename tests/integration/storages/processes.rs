@@ -124,7 +124,7 @@ pub(super) fn perform_task() {
                 ready_until_killed();
             }
             "write" => {
-                for index in 0..100_000_u32 {
+                for index in 0..2_000_u32 {
                     let bytes = Bytes::from(vec![index.to_le_bytes()[0]; 4 * MEGABYTE]);
                     storage.put("a", bytes, Condition::Any).await.unwrap();
                 }
