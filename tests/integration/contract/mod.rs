@@ -2,5 +2,6 @@
 
 pub(crate) mod endings;
 pub(crate) mod engine;
+pub(crate) mod leases;
 pub(crate) mod storage;
 pub(crate) mod tables;
