@@ -190,7 +190,8 @@ async fn full(storage: &LocalFolder) {
             );
         }
     }
-    let piece = Bytes::from(vec![b'y'; MEGABYTE / 2]);
+    // Not a part of any limit, so that the last piece does not fit.
+    let piece = Bytes::from(vec![b'y'; 300_001]);
     let mut pieces = 0;
     while storage.append("c", piece.clone()).await.is_ok() {
         pieces += 1;
