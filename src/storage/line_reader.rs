@@ -46,7 +46,7 @@ impl LineReader {
     }
 
     /// Some more whole lines, without their ends; `None` when nothing is left at the moment, and then the next call looks
-    /// again. After an error the same lines come again.
+    /// again. After an error it goes on with what has not been given out.
     pub(crate) async fn next(&mut self) -> Result<Option<Vec<Bytes>>, Error> {
         let mut pass = match self.pass.take() {
             Some(pass) => pass,

@@ -112,7 +112,7 @@ impl ResultLines {
 
     /// Why lines wait at the moment; none while they are stored as they come.
     ///
-    /// Whoever takes targets should take none while they do.
+    /// Whoever takes targets should take none while they do. The sender is gone when patience is over.
     pub fn trouble(&self) -> watch::Receiver<Option<Arc<str>>> {
         self.trouble.clone()
     }
@@ -186,19 +186,16 @@ impl Writer {
         let mut first = queue.recv().await;
         while let Some(waiting) = first.take() {
             let (group, next) = group(waiting, &mut queue);
-            let lines: Vec<u8> = group
-                .iter()
-                .flat_map(|waiting| &waiting.text)
-                .copied()
-                .collect();
-            let result = self.store(&lines).await;
+            let lines: Vec<&[u8]> = group.iter().map(|waiting| &*waiting.text).collect();
+            let result = self.store(&lines.concat()).await;
             for waiting in group {
                 // Perhaps nobody wants to know.
                 waiting.stored.send(result.clone()).ok();
             }
             if let Err(error) = result {
-                refuse(next, &mut queue, &error).await;
-                return;
+                // Whoever watches for trouble learns that it does not end.
+                drop(self);
+                return refuse(next, &mut queue, &error).await;
             }
             first = match next {
                 Some(next) => Some(next),

@@ -190,6 +190,8 @@ fn after_its_patience_nothing_is_stored_any_more() {
         for result in join_all(all).await {
             assert!(words(result).unwrap_err().contains("the test wants it so"));
         }
+        // Whoever waits for better times is told that they do not come.
+        assert!(lines.trouble().wait_for(Option::is_none).await.is_err());
         let late = words(lines.append(&line(3)).await).unwrap_err();
         assert!(late.contains("cannot be stored"), "{late}");
         lines.close().await;

@@ -19,32 +19,21 @@ pub(super) fn list(
     folder: &LocalFolder,
     prefix: String,
 ) -> impl Stream<Item = Result<Listed, Error>> + Send + '_ {
-    // Those that come next stand at the end.
-    let first = None::<Vec<Entry>>;
-    stream::try_unfold(first, move |waiting| {
-        let prefix = prefix.clone();
-        async move {
-            let mut waiting = match waiting {
-                Some(waiting) => waiting,
-                None => {
-                    names::check_prefix(&prefix)?;
-                    folder.run(&prefix, first_folder).await?
-                }
-            };
-            loop {
-                let Some(entry) = waiting.pop() else {
-                    return Ok(None);
-                };
-                if !entry.name.ends_with('/') {
-                    let Entry { name, size } = entry;
-                    return Ok(Some((Listed { name, size }, Some(waiting))));
-                }
-                let inner = folder.run(&entry.name, |store, folder| {
-                    entries(&store.place, folder, "")
-                });
-                waiting.extend(inner.await?);
-            }
+    // What comes next stands at the end.
+    let first = (Some(prefix), Vec::new());
+    stream::try_unfold(first, move |(prefix, mut waiting)| async move {
+        if let Some(prefix) = prefix {
+            names::check_prefix(&prefix)?;
+            waiting = folder.run(&prefix, first_folder).await?;
         }
+        while let Some(Entry { name, size }) = waiting.pop() {
+            if !name.ends_with('/') {
+                return Ok(Some((Listed { name, size }, (None, waiting))));
+            }
+            let inner = folder.run(&name, |store, folder| entries(&store.place, folder, ""));
+            waiting.extend(inner.await?);
+        }
+        Ok(None)
     })
 }
 

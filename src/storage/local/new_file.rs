@@ -95,3 +95,22 @@ pub(super) fn sweep(folder: &Path) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_newer_than_the_one_before_whatever_the_clock_says() {
+        let file = tempfile::tempfile().unwrap();
+        let written = file.metadata().unwrap().modified().unwrap();
+        for old in [
+            written - Duration::from_secs(1),
+            written,
+            written + Duration::from_secs(3600),
+        ] {
+            make_newer(&file, old).unwrap();
+            assert!(file.metadata().unwrap().modified().unwrap() > old);
+        }
+    }
+}

@@ -124,7 +124,7 @@ pub(super) fn perform_task() {
                 ready_until_killed();
             }
             "write" => {
-                for index in 0..100_000_u32 {
+                for index in 0..2_000_u32 {
                     let bytes = Bytes::from(vec![index.to_le_bytes()[0]; 4 * MEGABYTE]);
                     storage.put("a", bytes, Condition::Any).await.unwrap();
                 }
@@ -190,7 +190,8 @@ async fn full(storage: &LocalFolder) {
             );
         }
     }
-    let piece = Bytes::from(vec![b'y'; MEGABYTE / 2]);
+    // Not a part of any limit, so that the last piece does not fit.
+    let piece = Bytes::from(vec![b'y'; 300_001]);
     let mut pieces = 0;
     while storage.append("c", piece.clone()).await.is_ok() {
         pieces += 1;
