@@ -178,10 +178,10 @@ impl Deliver<'_> {
         }))
     }
 
-    /// What the lines of all workers say of a target that has been delivered before.
+    /// What the lines of all workers say of a target that may have been delivered before.
     async fn earlier(&self) -> Option<Ended> {
-        let (past, count) = (self.context.past.as_ref()?, self.held.delivery.count);
-        if count == 1 {
+        let (past, gate) = (self.context.past.as_ref()?, &self.context.gate);
+        if self.held.delivery.count == 1 && !gate.is_doubled() {
             return None;
         }
         let mut line = self.line();
@@ -193,8 +193,8 @@ impl Deliver<'_> {
                 return None;
             }
         };
-        if attempts.has_final() && !self.context.gate.is_resumed() {
-            // Its message could not be settled when the last word was said.
+        if attempts.has_final() && !gate.is_resumed() {
+            // The last word is said: its message could not be settled then, or there are two.
             return Some(Ended::Silently(End::Complete));
         }
         if attempts.without_outcome() < past::MOST_STARTS {
@@ -261,6 +261,9 @@ impl Deliver<'_> {
             line.warnings.push(
                 "the lock of its message was not renewed in time; whoever has the message now builds it".into(),
             );
+        }
+        if past::is_start(&line) {
+            line.errors.push(message("it ended without a word"));
         }
         let kept = self.keep(&line).await;
         let (is_final, target) = (line.is_final, line.target.to_string());

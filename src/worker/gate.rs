@@ -160,6 +160,11 @@ impl Gate {
         self.latest().is_some_and(|seen| seen.control.resumed)
     }
 
+    /// Whether a target may have been sent twice, so that a first delivery proves nothing.
+    pub(super) fn is_doubled(&self) -> bool {
+        self.latest().is_some_and(|seen| seen.control.doubled)
+    }
+
     /// Waits until it is known what the conductor says just now.
     pub(super) async fn start(&self, hold: &Hold) -> Start {
         let Some(watched) = &self.0 else {

@@ -224,3 +224,7 @@ fn lock_of(hold: &Hold) -> Lock {
         None => Lock::Delivery(hold.delivery.id),
     }
 }
+
+#[cfg(test)]
+#[path = "locks_tests.rs"]
+mod tests;

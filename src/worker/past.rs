@@ -85,7 +85,7 @@ pub(super) fn start_of(line: &ResultLine) -> ResultLine {
 }
 
 /// Whether a line says that an attempt begins. One that ended without knowing anything says why.
-fn is_start(line: &ResultLine) -> bool {
+pub(super) fn is_start(line: &ResultLine) -> bool {
     line.state == State::Unknown && !line.is_final && line.errors.is_empty()
 }
 

@@ -73,11 +73,11 @@ impl Results {
         }
     }
 
-    /// Returns when lines are kept as they come.
-    pub(super) async fn untroubled(&self) {
-        if let Self::Storage(lines) = self {
-            // The sender goes only when nothing is kept any more, which the next line finds out.
-            lines.trouble().wait_for(Option::is_none).await.ok();
+    /// Returns when lines are kept as they come; `false` when none will be kept any more.
+    pub(super) async fn untroubled(&self) -> bool {
+        match self {
+            Self::Folder(_) => true,
+            Self::Storage(lines) => lines.trouble().wait_for(Option::is_none).await.is_ok(),
         }
     }
 }

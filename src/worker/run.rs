@@ -92,6 +92,9 @@ pub enum Error {
         /// What was tried.
         source: ResultsError,
     },
+    /// No result line can be kept any more.
+    #[error("results cannot be kept any more")]
+    NoResults,
     /// The program itself is wrong.
     #[error("a delivery was not looked after to its end: {0}")]
     Broken(#[from] JoinError),
@@ -222,7 +225,7 @@ impl Intake {
             let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else {
                 return Ok(None);
             };
-            self.open().await;
+            self.open().await?;
             match context.queue.receive(WAIT).await {
                 Ok(Received::Delivery(delivery)) => return Ok(Some((*delivery, slot))),
                 Ok(Received::Nothing) => failing = None,
@@ -251,15 +254,17 @@ impl Intake {
     }
 
     /// Waits until targets may start, or until what became of others may be looked into.
-    async fn open(&self) {
+    async fn open(&self) -> Result<(), Error> {
         let context = &self.context;
         loop {
-            if let Some(results) = &context.worker.results {
-                results.untroubled().await;
+            if let Some(results) = &context.worker.results
+                && !results.untroubled().await
+            {
+                return Err(Error::NoResults);
             }
             let pause = context.gate.is_draining() && context.has_refused();
             if context.gate.is_open() && !pause {
-                return;
+                return Ok(());
             }
             sleep(Duration::from_millis(200)).await;
         }
