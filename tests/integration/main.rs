@@ -17,6 +17,7 @@ mod engines;
 mod fleets;
 mod postgres;
 mod secrets;
+mod settings_files;
 mod sql_server;
 mod support;
 mod worker_loop;

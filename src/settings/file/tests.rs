@@ -66,7 +66,7 @@ fn a_file_of_every_backend_is_read_and_written_as_it_was() {
     ] {
         let document = parse(text, "f.json").unwrap_or_else(|faults| panic!("{name}: {faults:?}"));
         let members = document.entries().count();
-        assert!(members > 20, "{name} has {members} members");
+        assert!(members >= 20, "{name} has {members} members");
         assert_eq!(write(&document), text, "{name}");
     }
 }
