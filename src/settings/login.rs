@@ -19,7 +19,7 @@ pub(super) fn read(
     typed: &LoginArguments,
     platform: Platform,
 ) -> (Connection, Option<SecretString>) {
-    auth_type(reader, typed.authtype.as_deref());
+    auth_type(reader, typed.authtype.as_deref(), platform);
     let token = token(reader, typed, platform);
     let user = match &token {
         // The token says who logs in; a login without a name is how the engine knows.
@@ -63,8 +63,10 @@ fn token(
 }
 
 /// Knows the names of the reference program's types; only `Password` can be used so far.
-fn auth_type(reader: &mut Reader<'_>, given: Option<&str>) {
-    let Some(text) = reader.given("--authtype", given, &"Password") else {
+fn auth_type(reader: &mut Reader<'_>, given: Option<&str>, platform: Platform) {
+    let text = reader.given("--authtype", given, &"Password");
+    // Where nobody logs in, a variable or a file is there for other commands.
+    let Some(text) = text.filter(|_| given.is_some() || platform != Platform::Sqlite) else {
         return;
     };
     let problem = match text.trim().to_ascii_lowercase().as_str() {
