@@ -103,7 +103,7 @@ fn argument(member: &'static Member) -> Arg {
         .long(member.option)
         .aliases(member.aliases.iter().copied())
         .help(help(member))
-        .help_heading(heading(member.section))
+        .help_heading(heading(member))
         .value_name(value_name(member.kind))
         .value_parser(secret)
         .allow_hyphen_values(is_secret)
@@ -143,8 +143,10 @@ fn value_name(kind: Kind) -> &'static str {
     }
 }
 
-fn heading(section: &str) -> &'static str {
-    match section {
+fn heading(member: &Member) -> &'static str {
+    match member.section {
+        // It is said for several sections.
+        _ if member.option == "subscriptionid" => "Azure",
         "AuthenticationArgs" => "Login",
         "BatchArgs" => "Azure Batch",
         "ConnectionArgs" => "Connections",
