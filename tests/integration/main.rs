@@ -20,6 +20,7 @@ mod postgres;
 mod reads;
 mod result_lines;
 mod secrets;
+mod settings_files;
 mod sql_server;
 mod sql_server_reads;
 mod storages;
