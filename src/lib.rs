@@ -29,6 +29,7 @@ pub mod run;
 #[cfg(feature = "deploy")]
 pub mod settings;
 pub mod sql;
+pub mod storage;
 #[cfg(feature = "deploy")]
 pub mod targets;
 pub mod telemetry;
