@@ -17,6 +17,8 @@ mod engines;
 mod fleets;
 mod local_events;
 mod postgres;
+mod queues;
+mod queues_processes;
 mod reads;
 mod result_lines;
 mod secrets;

@@ -3,5 +3,6 @@
 pub(crate) mod endings;
 pub(crate) mod engine;
 pub(crate) mod leases;
+pub(crate) mod queue;
 pub(crate) mod storage;
 pub(crate) mod tables;
