@@ -114,7 +114,7 @@ mod tests {
     fn only_starts_without_an_outcome_count_in_whatever_order_lines_come() {
         let mut ended = line(State::Unknown, 3, false);
         ended.errors.push(ErrorReport::default());
-        let mut lines = vec![
+        let mut lines = [
             start_of(&line(State::RolledBack, 1, true)),
             start_of(&line(State::RolledBack, 2, true)),
             line(State::RolledBack, 2, false),

@@ -22,6 +22,7 @@ mod queues_processes;
 mod reads;
 mod result_lines;
 mod secrets;
+mod settings_files;
 mod sql_server;
 mod sql_server_reads;
 mod storages;
