@@ -343,3 +343,7 @@ impl fmt::Display for Gate {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "gate_tests.rs"]
+mod tests;

@@ -116,43 +116,53 @@ impl Hold {
 }
 
 #[cfg(test)]
+impl Hold {
+    /// One whose lock lasts for an hour.
+    pub(super) fn sample() -> Self {
+        let until = Moment::now() + std::time::Duration::from_secs(3600);
+        Self::new(Delivery::sample(until), &Shutdown::new())
+    }
+
+    /// What its build hears when everything is to end.
+    pub(super) fn end(&self) {
+        self.ends.stop();
+    }
+}
+
+#[cfg(test)]
+impl Delivery {
+    /// The first of a target.
+    pub(super) fn sample(locked_until: Moment) -> Self {
+        let pair = crate::protocol::Pair {
+            default: String::new(),
+            database: "d".into(),
+        };
+        Self {
+            id: crate::queue::DeliveryId(1),
+            target: crate::protocol::Target {
+                server: "s".into(),
+                pairs: vec![pair],
+                tag: None,
+            },
+            count: 1,
+            purpose: crate::queue::Purpose::Build,
+            session: None,
+            locked_until,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use futures::FutureExt;
 
     use super::*;
-    use crate::{
-        protocol::{Pair, Target},
-        queue::{DeliveryId, Purpose},
-    };
-
-    fn delivery(locked_until: Moment) -> Delivery {
-        Delivery {
-            id: DeliveryId(1),
-            target: Target {
-                server: "s".into(),
-                pairs: vec![Pair {
-                    default: String::new(),
-                    database: "d".into(),
-                }],
-                tag: None,
-            },
-            count: 1,
-            purpose: Purpose::Build,
-            session: None,
-            locked_until,
-        }
-    }
-
-    fn hold() -> Hold {
-        let until = Moment::now() + Duration::from_secs(3600);
-        Hold::new(delivery(until), &Shutdown::new())
-    }
 
     #[test]
     fn a_commit_under_way_is_not_dropped_and_none_begins_afterwards() {
-        let hold = hold();
+        let hold = Hold::sample();
         let permit = hold.permit_commit().unwrap();
         hold.ends.drop_connections();
         assert!(hold.to_be_dropped().now_or_never().is_none());
@@ -163,7 +173,7 @@ mod tests {
 
     #[test]
     fn nothing_is_dropped_before_it_is_said() {
-        let hold = hold();
+        let hold = Hold::sample();
         hold.ends.stop();
         assert!(hold.to_be_dropped().now_or_never().is_none());
         assert!(hold.permit_commit().is_none() && hold.permit_record().is_some());
@@ -171,7 +181,7 @@ mod tests {
 
     #[test]
     fn whoever_lost_the_lock_does_not_commit() {
-        let hold = hold();
+        let hold = Hold::sample();
         assert!(!hold.is_fenced());
         hold.fence().lost(Moment::now());
         assert!(hold.permit_commit().is_none());
@@ -180,10 +190,8 @@ mod tests {
 
     #[test]
     fn a_process_that_slept_does_not_commit() {
-        let hold = Hold::new(
-            delivery(Moment::now() - Duration::from_secs(1)),
-            &Shutdown::new(),
-        );
+        let until = Moment::now() - Duration::from_secs(1);
+        let hold = Hold::new(Delivery::sample(until), &Shutdown::new());
         assert!(hold.permit_commit().is_none());
         assert!(hold.to_be_dropped().now_or_never().is_some());
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::{
-    protocol::{Pair, Target},
+    protocol::Target,
     queue::{Counts, Dead, Purpose, Received},
 };
 
@@ -107,18 +107,8 @@ impl Queue for Answers {
 fn delivery(id: u128, session: Option<&str>) -> Delivery {
     Delivery {
         id: DeliveryId(id),
-        target: Target {
-            server: "s".into(),
-            pairs: vec![Pair {
-                default: String::new(),
-                database: format!("d{id}"),
-            }],
-            tag: None,
-        },
-        count: 1,
-        purpose: Purpose::Build,
         session: session.map(str::to_owned),
-        locked_until: Moment::now() + LOCK,
+        ..Delivery::sample(Moment::now() + LOCK)
     }
 }
 
