@@ -1,11 +1,8 @@
-//! One delivery: from its receipt until the queue has been told of its end.
+//! One delivery: from its receipt to the line that says what became of its target.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::{sync::OwnedSemaphorePermit, task::JoinError, time::sleep};
+use tokio::{sync::OwnedSemaphorePermit, task::JoinError};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
@@ -14,26 +11,13 @@ use super::{
     locks::{Held, Locks},
     past::{self, Past},
     resolve,
-    results::ResultsError,
+    settle::End,
 };
 use crate::{
     clock::Moment,
-    engine::Backoff,
-    protocol::{Control, ErrorReport, EventKind, ResultLine, State, Target},
+    protocol::{Control, ErrorReport, ResultLine, State, Target},
     queue::{self, Purpose, Queue},
 };
-
-/// A target that was delivered this often without a final line stays as its last line says, until it is reconciled.
-const MOST_DELIVERIES: u32 = 5;
-
-/// How often the queue is told of the end of a delivery.
-const SETTLE_TRIES: u32 = 8;
-
-/// How long a line may still be stored when everything else is dropped.
-const LAST_LINES: Duration = Duration::from_secs(5);
-
-/// Reason of a message that names no target of this run.
-const NO_TARGET: &str = "NotATarget";
 
 /// What all deliveries of a worker share.
 #[derive(Debug)]
@@ -50,17 +34,6 @@ pub(super) struct Context {
     pub(super) past: Option<tokio::sync::Mutex<Past>>,
     /// When a target was last not allowed to start.
     pub(super) refused: Mutex<Option<Moment>>,
-}
-
-/// What the queue is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum End {
-    /// The target does not come back.
-    Complete,
-    /// It comes back, here or elsewhere.
-    GiveBack,
-    /// The message is none of ours.
-    Bury(String),
 }
 
 /// What became of a delivery.
@@ -113,10 +86,11 @@ pub(super) async fn deliver(
     }
 }
 
-struct Deliver<'a> {
-    worker: &'a Arc<Worker>,
-    context: &'a Arc<Context>,
-    held: &'a Held,
+/// A delivery that is looked after.
+pub(super) struct Deliver<'a> {
+    pub(super) worker: &'a Arc<Worker>,
+    pub(super) context: &'a Arc<Context>,
+    pub(super) held: &'a Held,
 }
 
 impl Deliver<'_> {
@@ -253,103 +227,6 @@ impl Deliver<'_> {
         }
         line
     }
-
-    /// Keeps the line, tells those who watch, and then the queue.
-    async fn tell(&self, mut line: ResultLine) -> Result<(), Error> {
-        let fenced = self.held.is_fenced();
-        if fenced && !line.is_final {
-            line.warnings.push(
-                "the lock of its message was not renewed in time; whoever has the message now builds it".into(),
-            );
-        }
-        if past::is_start(&line) {
-            line.errors.push(message("it ended without a word"));
-        }
-        let kept = self.keep(&line).await;
-        let (is_final, target) = (line.is_final, line.target.to_string());
-        let key = line.key.clone();
-        self.worker.event(
-            &key,
-            EventKind::Finished {
-                line: Box::new(line),
-            },
-        );
-        if let Err(source) = kept {
-            // Somebody else finds out from the ledger what this line would have said.
-            self.settle(End::GiveBack).await?;
-            return Err(Error::Result { target, source });
-        }
-        let early = fenced || self.held.is_draining();
-        let end = end_of(is_final, self.held.delivery.count, early);
-        if end == End::GiveBack && !early {
-            self.pause().await;
-        }
-        self.settle(end).await
-    }
-
-    async fn keep(&self, line: &ResultLine) -> Result<(), ResultsError> {
-        let Some(results) = &self.worker.results else {
-            return Ok(());
-        };
-        let too_late = async {
-            self.context.shutdown.drop_token().cancelled().await;
-            sleep(LAST_LINES).await;
-        };
-        tokio::select! {
-            kept = results.append(line) => kept,
-            () = too_late => Err(ResultsError::TooLate),
-        }
-    }
-
-    /// A target that comes back waits a little first: what is not final is so because something does not answer.
-    async fn pause(&self) {
-        if !self.context.gate.is_conducted() {
-            return;
-        }
-        let seconds = 1 << self.held.delivery.count.min(3);
-        tokio::select! {
-            () = sleep(Duration::from_secs(seconds)) => {}
-            () = self.held.draining() => {}
-        }
-    }
-
-    /// Tells the queue. A lock that is lost is no error: whoever has the message now finds what was told.
-    async fn settle(&self, end: End) -> Result<(), Error> {
-        let (queue, held) = (&self.context.queue, self.held);
-        let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(8));
-        let mut tries = 1;
-        loop {
-            held.settle();
-            let told = match &end {
-                End::Complete => queue.complete(&held.delivery).await,
-                End::GiveBack => queue.abandon(&held.delivery).await,
-                End::Bury(why) => queue.dead_letter(&held.delivery, NO_TARGET, why).await,
-            };
-            match told {
-                Ok(()) => return Ok(()),
-                Err(error @ (queue::Error::LockLost { .. } | queue::Error::Gone { .. })) => {
-                    log::info!("{}: not settled: {error}", held.delivery.target);
-                    return Ok(());
-                }
-                Err(error) if tries == SETTLE_TRIES => return Err(Error::Queue(error)),
-                Err(error) => log::warn!("{}: not settled yet: {error}", held.delivery.target),
-            }
-            held.settle_failed();
-            tries += 1;
-            backoff.wait(self.context.shutdown.drop_token()).await;
-        }
-    }
-}
-
-/// What follows for the message of a target from its line.
-///
-/// An attempt that ended early goes back for another worker. One that nothing helps does not come back for ever.
-fn end_of(is_final: bool, count: u32, early: bool) -> End {
-    if is_final || (!early && count >= MOST_DELIVERIES) {
-        End::Complete
-    } else {
-        End::GiveBack
-    }
 }
 
 /// Why a message names nothing that this run could build.
@@ -393,34 +270,9 @@ fn dropped(mut line: ResultLine) -> ResultLine {
     line
 }
 
-fn message(text: &str) -> ErrorReport {
+pub(super) fn message(text: &str) -> ErrorReport {
     ErrorReport {
         message: text.to_owned(),
         ..ErrorReport::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_not_final_comes_back_but_not_for_ever() {
-        for (is_final, count, early, end) in [
-            (true, 1, false, End::Complete),
-            (true, 9, true, End::Complete),
-            (false, 1, false, End::GiveBack),
-            (false, 4, false, End::GiveBack),
-            (false, 5, false, End::Complete),
-            // Who was stopped has not failed.
-            (false, 5, true, End::GiveBack),
-            (false, 99, true, End::GiveBack),
-        ] {
-            assert_eq!(
-                end_of(is_final, count, early),
-                end,
-                "{is_final} {count} {early}"
-            );
-        }
     }
 }

@@ -1,9 +1,9 @@
 //! The worker: takes targets from the queue, builds each in its databases, and writes what became of it.
 //!
 //! [`prepare`] reads the package once for all targets. [`run()`] is the loop of a worker within a process that does everything;
-//! [`serve()`] that of a process which is one of many. Each delivery goes through `deliver`: `gate` says whether its target may
-//! start, `past` what earlier deliveries left, `attempts` builds it with repetitions, `attempt` is one try at the whole target,
-//! `script` one script, `finish` its end. What a database has seen before is decided by `decide`, and `resolve` finds out what
+//! [`serve()`] that of a process which is one of many. Each delivery goes through `deliver` and `settle`: `gate` says whether its
+//! target may start, `past` what earlier deliveries left, `attempts` builds it with repetitions, `attempt` is one try at the whole
+//! target, `script` one script, `finish` its end. What a database has seen before is decided by `decide`, and `resolve` finds out what
 //! became of a commit whose answer was lost.
 //!
 //! Meanwhile `locks` renews all messages. A `fence` knows until when a message is ours for certain and stops its build before; a
@@ -33,6 +33,7 @@ mod run_lock;
 mod script;
 mod secrets;
 mod serve;
+mod settle;
 mod shutdown;
 mod signals;
 

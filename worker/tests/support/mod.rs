@@ -2,10 +2,12 @@
 
 #![allow(dead_code, reason = "no test program uses all of it")]
 
+mod process;
+
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Command, Stdio},
     sync::Arc,
     thread,
     time::{Duration, Instant, SystemTime},
@@ -22,6 +24,8 @@ use serde_json::json;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
+
+pub(crate) use process::Worker;
 
 /// Beyond this a test is stuck.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -324,65 +328,5 @@ pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     while !condition() {
         assert!(started.elapsed() < DEADLINE, "never: {what}");
         thread::sleep(Duration::from_millis(30));
-    }
-}
-
-/// A worker process. A test that failed leaves none behind.
-pub(crate) struct Worker {
-    child: Child,
-    log: PathBuf,
-}
-
-impl Worker {
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// What it has said so far.
-    pub(crate) fn said(&self) -> String {
-        fs::read_to_string(&self.log).unwrap()
-    }
-
-    pub(crate) fn says(&self, part: &str) {
-        eventually(part, || self.said().contains(part));
-    }
-
-    /// Sends a signal by its name, such as `TERM`.
-    pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .args([&format!("-{name}"), &self.child.id().to_string()])
-            .status()
-            .unwrap();
-        assert!(sent.success(), "{name}");
-    }
-
-    /// Ends it in the middle of whatever it does.
-    pub(crate) fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    /// Waits for its end.
-    pub(crate) fn end(mut self) -> ExitStatus {
-        eventually("the worker ends", || {
-            self.child.try_wait().unwrap().is_some()
-        });
-        self.child.wait().unwrap()
-    }
-
-    /// Waits for its end, which is a good one; what it has said.
-    pub(crate) fn end_well(self) -> String {
-        let log = self.log.clone();
-        let status = self.end();
-        let said = fs::read_to_string(log).unwrap();
-        assert!(status.success(), "{status}: {said}");
-        said
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
     }
 }
