@@ -185,6 +185,15 @@ impl Fleet {
         }
     }
 
+    /// Begins a transaction.
+    pub(crate) fn begins(&self) -> &'static str {
+        match self.platform {
+            // A block would begin with the word alone.
+            Platform::SqlServer => "BEGIN TRANSACTION",
+            _ => "BEGIN",
+        }
+    }
+
     /// Makes the closed gate in every database.
     pub(crate) fn with_gate(self) -> Self {
         for index in 0..self.names.len() {
