@@ -135,9 +135,9 @@ fn ssl_mode(reader: &mut Reader<'_>, typed: &LoginArguments) -> SslMode {
         );
         reader.fault(option, trust, problem);
     }
-    match given {
-        None => SslMode::Require,
-        Some(_) => mode,
+    match mode {
+        SslMode::Auto => SslMode::Require,
+        mode => mode,
     }
 }
 
@@ -319,6 +319,7 @@ mod tests {
             .map(|login| login.0.ssl_mode)
         };
         assert_eq!(mode(None, "true"), Ok(SslMode::Require));
+        assert_eq!(mode(Some("auto"), "true"), Ok(SslMode::Require));
         assert_eq!(mode(None, "false"), Ok(SslMode::Auto));
         assert_eq!(mode(Some("prefer"), "true"), Ok(SslMode::Prefer));
         assert_eq!(mode(Some("Verify-Full"), "false"), Ok(SslMode::VerifyFull));

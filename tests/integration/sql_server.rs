@@ -305,6 +305,10 @@ fn alive() -> Step {
     state(1, 1, OURS)
 }
 
+fn number(answer: i64) -> Step {
+    Step::Answer([numbers(&[answer]), done(0, 0)].concat())
+}
+
 fn lock(answer: i64) -> Step {
     Step::Answer([numbers(&[answer]), word("db"), done(0, 0)].concat())
 }
@@ -517,13 +521,40 @@ fn a_script_that_ends_the_transaction_without_an_error_is_noticed() {
 #[test]
 fn a_script_that_silences_the_server_is_proved_all_the_same() {
     let nothing = || Step::Answer(done(0, 0));
-    let (stub, mut session) = session(vec![nothing(), nothing(), nothing(), alive(), nothing()]);
-    run(&mut *session, "SET NOEXEC ON").unwrap();
-    let batches = stub.batches();
-    assert_eq!(
-        (batches[4].as_str(), batches[6].as_str()),
-        ("SET NOEXEC OFF", "SET NOEXEC ON")
-    );
+    let silent = |modes: usize| vec![nothing(); 2 * modes];
+    for (place, mode) in ["NOEXEC", "PARSEONLY", "FMTONLY", "SHOWPLAN_ALL"]
+        .iter()
+        .enumerate()
+    {
+        // The script, the question; for each mode its end and the question.
+        let mut steps = [silent(1), silent(place), vec![nothing(), alive(), nothing()]].concat();
+        // Before the next script: the modes that are known, the question, and for each mode once more.
+        let by_itself = place < 3;
+        steps.push(nothing());
+        if !by_itself {
+            steps.extend([vec![nothing()], silent(place), vec![nothing()]].concat());
+        }
+        steps.extend([alive(), number(0)]);
+        let (stub, mut session) = session(steps);
+        run(&mut *session, &format!("SET {mode} ON")).unwrap();
+        let batches = stub.batches();
+        let last = batches.len() - 1;
+        assert_eq!(
+            (batches[last - 2].clone(), batches[last].clone()),
+            (format!("SET {mode} OFF"), format!("SET {mode} ON"))
+        );
+        runtime().block_on(session.begin_script()).unwrap();
+        assert!(stub.batches().last().unwrap().contains("ORIGINAL_LOGIN()"));
+    }
+}
+
+#[test]
+fn plans_and_figures_that_a_script_has_asked_for_are_no_answers_of_ours() {
+    // The figures of a statement come as a result behind it.
+    let figures = numbers(&[1, 1, 1, 1]);
+    let proof = [numbers(&[1, 1, OURS]), figures, word("<ShowPlanXML/>"), done(0, 0)].concat();
+    let (_stub, mut session) = session(vec![Step::Answer(done(0, 0)), Step::Answer(proof)]);
+    run(&mut *session, "SET STATISTICS PROFILE ON; SET STATISTICS XML ON").unwrap();
 }
 
 #[test]
@@ -646,11 +677,40 @@ fn a_commit_is_told_from_a_refusal_and_from_silence() {
 #[test]
 fn options_that_a_script_has_set_do_not_reach_the_next_one() {
     let nothing = || Step::Answer(done(0, 0));
-    let (stub, mut session) = session(vec![nothing(), alive(), nothing(), nothing(), alive()]);
+    let (stub, mut session) = session(vec![nothing(), alive(), number(0), nothing(), alive()]);
     run(&mut *session, "SET XACT_ABORT ON").unwrap();
     runtime().block_on(session.begin_script()).unwrap();
     run(&mut *session, "SELECT 1").unwrap();
     let batches = stub.batches();
-    assert!(batches[4].contains("SET XACT_ABORT OFF") && batches[4].contains("SET ROWCOUNT 0"));
+    for option in [
+        "XACT_ABORT OFF",
+        "ROWCOUNT 0",
+        "LOCK_TIMEOUT -1",
+        "STATISTICS XML OFF",
+        "IMPLICIT_TRANSACTIONS OFF",
+    ] {
+        assert!(batches[4].contains(&format!("SET {option};")), "{option}");
+    }
     assert_eq!(batches[5], "SELECT 1");
+}
+
+#[test]
+fn a_script_that_leaves_the_session_to_somebody_else_does_not_leave_the_next_one_to_them() {
+    let nothing = || Step::Answer(done(0, 0));
+    let (stub, mut session) = session(vec![
+        nothing(),
+        alive(),
+        number(1),
+        number(1),
+        number(0),
+        nothing(),
+        alive(),
+    ]);
+    let script = "EXECUTE AS USER = 'a'; EXECUTE AS USER = 'b'";
+    run(&mut *session, script).unwrap();
+    runtime().block_on(session.begin_script()).unwrap();
+    run(&mut *session, "SELECT 1").unwrap();
+    let batches = stub.batches();
+    assert!(batches[5].starts_with("REVERT;") && batches[6].starts_with("REVERT;"));
+    assert_eq!(batches[7], "SELECT 1");
 }

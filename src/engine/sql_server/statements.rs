@@ -20,11 +20,29 @@ pub(super) const CLEAN: &str = "SET ANSI_NULLS ON; SET ANSI_NULL_DFLT_ON ON; SET
     SET ARITHABORT ON; SET CONCAT_NULL_YIELDS_NULL ON; SET QUOTED_IDENTIFIER ON; SET NUMERIC_ROUNDABORT OFF; \
     SET CURSOR_CLOSE_ON_COMMIT OFF; SET IMPLICIT_TRANSACTIONS OFF; SET NOCOUNT OFF; SET XACT_ABORT OFF; \
     SET ROWCOUNT 0; SET TEXTSIZE 2147483647; SET LOCK_TIMEOUT -1; SET DEADLOCK_PRIORITY NORMAL; \
+    SET STATISTICS IO OFF; SET STATISTICS TIME OFF; SET STATISTICS PROFILE OFF; SET STATISTICS XML OFF; \
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED; ";
 
-/// Ends the modes in which the server does not run what it is sent. A batch of its own: what follows in the same batch may
-/// be left out.
+/// The modes in which the server does not run what it is sent. Each is switched in a batch of its own: what follows in the
+/// same batch may be left out, and some must be alone in theirs.
+pub(super) const SILENT_MODES: [&str; 6] = [
+    "NOEXEC",
+    "PARSEONLY",
+    "FMTONLY",
+    "SHOWPLAN_ALL",
+    "SHOWPLAN_TEXT",
+    "SHOWPLAN_XML",
+];
+
+/// Ends those that a script can have switched on without anybody asking, since each batch runs by itself.
 pub(super) const SPEAK: &str = "SET NOEXEC OFF; SET PARSEONLY OFF; SET FMTONLY OFF";
+
+/// Whether a script has left the session to somebody else (`EXECUTE AS`): 1 or 0.
+pub(super) const SOMEBODY_ELSE: &str =
+    "SELECT CAST(CASE WHEN SUSER_SNAME() <> ORIGINAL_LOGIN() THEN 1 ELSE 0 END AS int)";
+
+/// Takes the session back by one step.
+pub(super) const REVERT: &str = "REVERT; ";
 
 /// The name of a build's application lock. Such locks belong to one database.
 const LOCK: &str = "sbm build";

@@ -12,6 +12,9 @@ use super::{
     SqlServerSession,
 };
 
+/// As deep as a server lets one `EXECUTE AS` follow another.
+const MOST_REVERTS: usize = 32;
+
 /// Answers of `sp_getapplock`: the lock is ours from 0 on.
 const LOCK_TIMED_OUT: i64 = -1;
 
@@ -21,21 +24,51 @@ impl SqlServerSession {
         if let Some(state) = self.ask_state().await? {
             return Ok(state);
         }
-        // No row: the script has told the server not to run what it is sent, and means that for its later batches, too.
-        self.muted = true;
-        for option in ["NOEXEC", "PARSEONLY", "FMTONLY"] {
-            self.batch(&format!("SET {option} OFF")).await?;
+        // No answer: the script has told the server not to run what it is sent, and means that for its later batches, too.
+        for mode in statements::SILENT_MODES {
+            self.batch(&format!("SET {mode} OFF")).await?;
             if let Some(state) = self.ask_state().await? {
-                self.batch(&format!("SET {option} ON")).await?;
+                self.batch(&format!("SET {mode} ON")).await?;
+                self.muted = true;
                 return Ok(state);
             }
         }
         Err(self.incomplete())
     }
 
-    pub(super) async fn ask_state(&mut self) -> Result<Option<State>, Error> {
+    /// The state, if the server runs what it is sent. A script may have asked for plans and figures, which come as further
+    /// results.
+    async fn ask_state(&mut self) -> Result<Option<State>, Error> {
         let results = self.batch(proof::QUESTION).await?;
-        Ok(results.last().and_then(|rows| read_state(rows)))
+        Ok(results.iter().find_map(|rows| read_state(rows)))
+    }
+
+    /// Makes the server run again what it is sent.
+    pub(super) async fn speak(&mut self) -> Result<(), Error> {
+        self.batch(statements::SPEAK).await?;
+        if self.ask_state().await?.is_some() {
+            return Ok(());
+        }
+        for mode in statements::SILENT_MODES {
+            self.batch(&format!("SET {mode} OFF")).await?;
+            if self.ask_state().await?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(self.incomplete())
+    }
+
+    /// Puts the options back, and takes the session back from whom a script has left it to, so that the next script and our
+    /// own statements have the rights of the login. A script may say `WITH NO REVERT`; then the server refuses them.
+    pub(super) async fn put_back(&mut self) -> Result<(), Error> {
+        let mut sql = [statements::CLEAN, statements::SOMEBODY_ELSE].concat();
+        for _ in 0..MOST_REVERTS {
+            if self.number(&sql).await? == 0 {
+                break;
+            }
+            sql = [statements::REVERT, statements::SOMEBODY_ELSE].concat();
+        }
+        Ok(())
     }
 
     /// What became of the transaction when a batch failed or was cancelled.

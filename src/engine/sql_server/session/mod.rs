@@ -86,17 +86,16 @@ impl SqlServerSession {
         Error::Lost(self.lost.clone())
     }
 
-    /// Puts back the options that a script may have changed. Also wanted before our own statements: with `SET NOEXEC ON`
+    /// Puts back what a script may have changed of the session. Also wanted before our own statements: with `SET NOEXEC ON`
     /// they would not run, and `SET ROWCOUNT` would cut them.
     async fn clean(&mut self) -> Result<(), Error> {
         if !std::mem::take(&mut self.dirty) {
             return Ok(());
         }
         if std::mem::take(&mut self.muted) {
-            self.batch(statements::SPEAK).await?;
+            self.speak().await?;
         }
-        self.batch(statements::CLEAN).await?;
-        Ok(())
+        self.put_back().await
     }
 
     /// An error with which the server answered a COMMIT, if it leaves no doubt that nothing was committed.
