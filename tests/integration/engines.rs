@@ -144,9 +144,17 @@ mod sql_server {
     const ENDINGS: &[Ending] = &[
         stays("COMMIT"),
         stays("COMMIT; BEGIN TRANSACTION; INSERT INTO t VALUES (2)"),
+        stays("COMMIT; SELECT * FROM no_such_table"),
+        stays("BEGIN TRANSACTION; COMMIT; COMMIT"),
         stays("ROLLBACK; INSERT INTO t VALUES (2)"),
+        stays("ROLLBACK; BEGIN TRANSACTION; INSERT INTO t VALUES (2); COMMIT"),
         nothing_stays("ROLLBACK"),
         nothing_stays("ROLLBACK; BEGIN TRANSACTION; INSERT INTO t VALUES (2)"),
+        nothing_stays("BEGIN TRANSACTION; INSERT INTO t VALUES (2); ROLLBACK"),
+        nothing_stays("SET XACT_ABORT ON; INSERT INTO t VALUES (1)"),
+        nothing_stays(
+            "BEGIN TRY INSERT INTO t VALUES (CAST('x' AS int)) END TRY BEGIN CATCH PRINT 'doomed' END CATCH",
+        ),
     ];
 
     const WORDS: Words = Words {

@@ -380,7 +380,8 @@ mod tests {
 
     #[test]
     fn the_place_is_the_first_code_of_the_line() {
-        let sql = "/* a\nb */ ; SELECT 1;\n-- c\n  ;/* d */ UPDATE t SET a = 'x\n y'; SELECT 2;\n\t";
+        let sql =
+            "/* a\nb */ ; SELECT 1;\n-- c\n  ;/* d */ UPDATE t SET a = 'x\n y'; SELECT 2;\n\t";
         let place = |line| {
             let start = line_start(sql, line).unwrap();
             sql.get(code_start(sql, start)..).unwrap()

@@ -116,7 +116,9 @@ const ROLLED_BACK: [&str; 2] = ["Rollback transaction", "Defect transaction"];
 /// login; until then the words decide.
 fn is_change(metadata: &'static Metadata<'static>, text: &str) -> bool {
     static CHANGES: OnceLock<Identifier> = OnceLock::new();
-    let login = CHANGES_AT_LOGIN.iter().any(|prefix| text.starts_with(prefix));
+    let login = CHANGES_AT_LOGIN
+        .iter()
+        .any(|prefix| text.starts_with(prefix));
     match CHANGES.get() {
         Some(place) => *place == metadata.callsite(),
         None if login => *CHANGES.get_or_init(|| metadata.callsite()) == metadata.callsite(),

@@ -172,10 +172,7 @@ on_each_platform!(an_older_table_is_brought_up_to_date, 1, |fleet| {
     }
     assert_eq!(fleet.audited(0), ["old.sql", "1.sql", "1.sql"]);
     let row = "SELECT description, buildrequestedby FROM SqlBuild_Logging ORDER BY commitdate DESC";
-    assert_eq!(
-        fleet.sql(0, row)[0],
-        [description.clone(), "r".repeat(256)]
-    );
+    assert_eq!(fleet.sql(0, row)[0], [description.clone(), "r".repeat(256)]);
     let old = "SELECT description, sequence FROM SqlBuild_Logging WHERE scriptfilename = 'old.sql'";
     assert_eq!(fleet.sql(0, old), [["NULL", "7"]]);
 });

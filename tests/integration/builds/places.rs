@@ -67,7 +67,10 @@ on_each_platform!(a_syntax_error_has_its_place, 1, |fleet| {
                 Platform::SqlServer => &["Incorrect syntax", "stored procedure 'SELEC'"],
                 _ => &["syntax error"],
             };
-            assert!(words.iter().any(|words| message.contains(words)), "{message}");
+            assert!(
+                words.iter().any(|words| message.contains(words)),
+                "{message}"
+            );
         }
     }
     let run = fleet.threaded_run().run().expect_code(1);
