@@ -61,12 +61,20 @@ impl SqlServerSession {
     /// Puts the options back, and takes the session back from whom a script has left it to, so that the next script and our
     /// own statements have the rights of the login. A script may say `WITH NO REVERT`; then the server refuses them.
     pub(super) async fn put_back(&mut self) -> Result<(), Error> {
-        let mut sql = [statements::CLEAN, statements::SOMEBODY_ELSE].concat();
+        if std::mem::take(&mut self.figures) {
+            self.batch(statements::NO_FIGURES).await?;
+        }
+        let clean = [statements::CLEAN, statements::WHO].concat();
+        let mut who = self.batch(&clean).await?;
         for _ in 0..MOST_REVERTS {
-            if self.number(&sql).await? == 0 {
+            if read_who(&who) == self.who {
                 break;
             }
-            sql = [statements::REVERT, statements::SOMEBODY_ELSE].concat();
+            if let Err(error) = self.batch(statements::REVERT).await {
+                log::debug!("{}: {error}", self.place);
+                break;
+            }
+            who = self.batch(statements::WHO).await?;
         }
         Ok(())
     }
@@ -147,13 +155,12 @@ impl SqlServerSession {
             }
             None => return Err(self.incomplete()),
         }
-        let name = results
-            .next()
-            .and_then(|rows| Some(rows.first()?.first()?.as_text()?.to_owned()));
+        let name = results.next().and_then(|rows| read_text(&rows));
         let Some(name) = name else {
             return Err(self.incomplete());
         };
         self.database = name;
+        self.who = results.next().and_then(|rows| read_text(&rows));
         self.catalog.clear();
         let mut unwritable = None;
         for row in results.next().unwrap_or_default() {
@@ -181,6 +188,15 @@ impl SqlServerSession {
             None => Ok(()),
         }
     }
+}
+
+/// The last text of an answer.
+fn read_who(results: &[Vec<Vec<Value>>]) -> Option<String> {
+    results.last().and_then(|rows| read_text(rows))
+}
+
+fn read_text(rows: &[Vec<Value>]) -> Option<String> {
+    Some(rows.first()?.first()?.as_text()?.to_owned())
 }
 
 pub(super) fn read_state(rows: &[Vec<Value>]) -> Option<State> {

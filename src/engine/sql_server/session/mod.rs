@@ -43,6 +43,10 @@ pub(super) struct SqlServerSession {
     transaction: Option<i64>,
     /// Whether a script may have changed the options of the session.
     dirty: bool,
+    /// Whether a script has asked for figures or plans besides the results.
+    figures: bool,
+    /// Whose rights the session had when it took the lock.
+    who: Option<String>,
     /// Whether a script may have told the server not to run what it is sent.
     muted: bool,
     /// Whether a transaction was committed in the last statement of our own that failed.
@@ -74,6 +78,8 @@ impl SqlServerSession {
             mode: Mode::Transactional,
             transaction: None,
             dirty: false,
+            figures: false,
+            who: None,
             muted: false,
             committed: false,
             schema: ledger_schema.unwrap_or_else(|| DEFAULT_SCHEMA.into()),
@@ -179,6 +185,7 @@ impl Session for SqlServerSession {
     ) -> Result<BatchResult, Error> {
         self.tap.take();
         self.dirty = true;
+        self.figures |= statements::asks_for_figures(sql);
         // Within a transaction the proof finds out.
         self.muted |= self.transaction.is_none();
         let text = sql.to_owned();
