@@ -8,7 +8,7 @@ use std::{
 };
 
 use sbm::{
-    engine::{Engine, Error, Mode, Session, SqlServer, TransactionFate},
+    engine::{Engine, Error, Mode, Session, SqlServer, TransactionFate, connect_with_retry},
     protocol::{Connection, SslMode},
 };
 use tokio::runtime::Runtime;
@@ -20,7 +20,7 @@ use crate::support::tds_stub::{
     ATTENTION, ATTENTION_SEEN, BATCH, BEGUN, Browser, CERTIFICATE, COMMITTED, COUNT,
     ENCRYPT_NOT_SUPPORTED, ENCRYPT_ON, FAILED, LOGIN, MORE, PRELOGIN, ROLLED_BACK, Step, Stub,
     done, error, error_in, framed, instance, logged_in, numbers, poison, prelogin, print, routing,
-    transaction, word,
+    transaction, variant, word,
 };
 
 /// One for all calls: a connection belongs to the runtime that opened it.
@@ -255,6 +255,38 @@ fn refused_logins_say_whether_they_may_succeed_later() {
             (Some(number.to_string().as_str()), passes)
         );
         assert_eq!(error.login_budget().is_some(), number == 40613);
+    }
+}
+
+#[test]
+fn a_database_that_is_not_available_yet_is_waited_for_longer_than_four_logins() {
+    let refused = |number| plain([error(number, 14, "not now", 1), done(FAILED, 0)].concat());
+    let log_in = |number| {
+        let mut scripts = vec![refused(number); 4];
+        scripts.push(plain(logged_in()));
+        let stub = Stub::start(scripts);
+        let engine = engine(&connection(SslMode::Disable));
+        let (server, stop) = (stub.name(), CancellationToken::new());
+        let budget = Duration::from_secs(600);
+        runtime().block_on(connect_with_retry(&engine, &server, "db", budget, &stop))
+    };
+    log_in(40613).unwrap();
+    let busy = log_in(40501).unwrap_err();
+    assert_eq!(busy.code(), Some("40501"));
+}
+
+#[test]
+fn a_login_says_of_which_program_and_machine_it_is() {
+    let stub = Stub::start(vec![plain(logged_in())]);
+    connect(&connection(SslMode::Disable), &stub).unwrap();
+    let (_, login) = &stub.heard()[1];
+    let says = |text: &str| {
+        let text: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        login.windows(text.len()).any(|window| window == text)
+    };
+    assert!(says(concat!("sbm ", env!("CARGO_PKG_VERSION"))) && says("db") && says("me"));
+    if let Ok(machine) = std::fs::read_to_string("/proc/sys/kernel/hostname") {
+        assert!(says(machine.trim()), "{machine}");
     }
 }
 
@@ -495,6 +527,13 @@ fn prints_and_counts_are_kept_and_the_batch_is_sent_alone() {
         batches[3].contains("XACT_STATE()") && batches.len() == 4,
         "{batches:?}"
     );
+}
+
+#[test]
+fn a_column_of_any_type_does_no_harm() {
+    let (_stub, mut session) = session(vec![Step::Answer(variant(7)), alive()]);
+    let result = run(&mut *session, "SELECT SERVERPROPERTY('EngineEdition')").unwrap();
+    assert_eq!(result.rows, [1]);
 }
 
 #[test]

@@ -397,6 +397,17 @@ pub(crate) fn word(value: &str) -> Vec<u8> {
     [bytes, done(MORE | COUNT, 1)].concat()
 }
 
+/// A result of one row of one number whose column may hold any type.
+pub(crate) fn variant(value: i32) -> Vec<u8> {
+    let mut bytes = vec![0x81, 1, 0, 0, 0, 0, 0, 0, 0, 0x62];
+    bytes.extend(8_009_u32.to_le_bytes());
+    bytes.extend([0, 0xd1]);
+    bytes.extend(6_u32.to_le_bytes());
+    bytes.extend([0x38, 0]);
+    bytes.extend(value.to_le_bytes());
+    [bytes, done(COUNT, 1)].concat()
+}
+
 /// A result that no server sends: a decimal with more digits behind the point than there are. The driver panics on it.
 pub(crate) fn poison() -> Vec<u8> {
     let mut bytes = vec![0x81, 1, 0, 0, 0, 0, 0, 0, 0, 0x6a, 17, 38, 60, 0, 0xd1];
