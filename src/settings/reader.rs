@@ -140,15 +140,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A platform that this version can build.
+    /// The platform of all databases.
     pub(super) fn platform(&mut self, given: Option<&str>) -> Platform {
-        let platform = self.word("--platform", given, Platform::SqlServer);
-        if platform == Platform::MySql {
-            let problem =
-                "not built into this version yet; accepted are SqlServer, PostgreSQL and SQLite";
-            self.fault("--platform", given, problem);
-        }
-        platform
+        self.word("--platform", given, Platform::SqlServer)
     }
 }
 
