@@ -105,6 +105,31 @@ impl Changes {
     }
 }
 
+/// Makes the tables that are missing, and opens the build's transaction: after that, or before when a trial shall leave
+/// nothing. Whether the tables are there.
+///
+/// MySQL cannot take a table back, so there a trial makes none.
+pub async fn prepare(
+    session: &mut dyn Session,
+    platform: Platform,
+    trial: bool,
+) -> Result<bool, Error> {
+    let changes = Changes::needed(session, platform).await?;
+    if trial {
+        session.begin().await?;
+        if platform == Platform::MySql {
+            return Ok(changes.is_empty());
+        }
+        changes.apply(session, platform).await?;
+        return Ok(true);
+    }
+    if !changes.is_empty() {
+        changes.apply(session, platform).await?;
+    }
+    session.begin().await?;
+    Ok(true)
+}
+
 /// Adds to an answer of the server what its reader can do about it.
 fn explain(error: Error, platform: Platform) -> Error {
     match error {

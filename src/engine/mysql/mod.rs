@@ -1,4 +1,4 @@
-//! MySQL and MariaDB, by way of mysql_async.
+//! MySQL and MariaDB, by way of `mysql_async`.
 //!
 //! Their statements about tables commit by themselves, so a package is one transaction only when
 //! [`hazards`](crate::sql::hazards) finds nothing that does; the worker decides that before it connects.

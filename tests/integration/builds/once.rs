@@ -47,7 +47,8 @@ on_each_platform!(
         build(&fleet, &note("once")).expect_code(0);
         let off = match fleet.platform {
             crate::support::fleet::Platform::Sqlite
-            | crate::support::fleet::Platform::SqlServer => "0",
+            | crate::support::fleet::Platform::SqlServer
+            | crate::support::fleet::Platform::MySql => "0",
             crate::support::fleet::Platform::Postgres => "false",
         };
         fleet.sql(

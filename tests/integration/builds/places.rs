@@ -84,6 +84,7 @@ on_each_platform!(a_run_time_error_has_its_statement, 1, |fleet| {
             let code = error["code"].as_str().unwrap();
             match fleet.platform {
                 Platform::Sqlite => assert_eq!(code, "1555"),
+                Platform::MySql => assert_eq!(code, "1062"),
                 Platform::SqlServer => {
                     assert_eq!(code, "2627");
                     assert_eq!(error["severity"], "14");
