@@ -183,7 +183,8 @@ on_each_platform!(an_older_table_is_brought_up_to_date, 1, |fleet| {
 });
 
 on_each_platform!(an_upgrade_needs_no_successful_build, 1, |fleet| {
-    fleet.build(&[("1.sql", "no SQL")]).expect_code(1);
+    let failing = "INSERT INTO missing VALUES (1);";
+    fleet.build(&[("1.sql", failing)]).expect_code(1);
     assert_eq!(fleet.rows(0, "SqlBuild_Logging"), Some(0));
     assert_eq!(fleet.rows(0, "SqlBuild_Ledger"), Some(0));
     fleet.build(&[("1.sql", "SELECT 1;")]).expect_code(0);

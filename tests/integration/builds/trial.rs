@@ -70,7 +70,8 @@ on_each_platform!(a_trial_obeys_and_leaves_run_once, 1, |fleet| {
     fleet.threaded_run().run().expect_code(0);
     assert_eq!(fleet.trace(0), ["once"]);
     // The row of a real run counts in a trial: a changed text would fail, but is skipped.
-    fleet.package(&[("sbm.yaml", "run_once: true"), ("1.sql", "no SQL")]);
+    let failing = "INSERT INTO missing VALUES (1);";
+    fleet.package(&[("sbm.yaml", "run_once: true"), ("1.sql", failing)]);
     let run = trial(&fleet).run().expect_code(0);
     assert!(run.stdout.contains("another text"), "{}", run.stdout);
     assert_eq!(fleet.ledger(0), ["Committed"]);
