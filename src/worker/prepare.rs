@@ -291,10 +291,11 @@ impl Prepared {
             Platform::SqlServer => "dbo.Versions",
             _ => "Versions",
         };
-        let text = format!(
-            "INSERT INTO {table} (VersionNumber) VALUES ('{}')",
-            revision.replace('\'', "''")
-        );
+        let mut revision = revision.replace('\'', "''");
+        if job.platform == Platform::MySql {
+            revision = revision.replace('\\', r"\\");
+        }
+        let text = format!("INSERT INTO {table} (VersionNumber) VALUES ('{revision}')");
         let mut script = Script::new("Versions Insert.sql", text.into_bytes());
         script.id = REVISION_ID;
         let mut script = self.script(&script, &job.build);

@@ -16,9 +16,6 @@ use super::{
 };
 use crate::sql::{self, Dialect, Hazard, HazardKind};
 
-/// `ER_PARSE_ERROR`: the statement was not understood, so nothing of it ran.
-const SYNTAX: &str = "1064";
-
 /// Warnings kept of one statement.
 const WARNINGS: usize = 50;
 
@@ -141,9 +138,7 @@ impl MySqlSession {
         let Error::Sql(mut error) = error else {
             return error;
         };
-        let within = (error.code.as_deref() == Some(SYNTAX))
-            .then(|| convert::place(statement.text, &error.message))
-            .flatten();
+        let within = convert::syntax_place(statement.text, &error);
         error.offset = Some(statement.range.start + within.unwrap_or(0));
         error.fate = self.fate(statement.kind, error.code.as_deref()).await;
         Error::Sql(error)
@@ -159,7 +154,7 @@ impl MySqlSession {
             self.drop_connection().await;
             return TransactionFate::RolledBack;
         }
-        let unknown = kind == Some(HazardKind::MayCommit) && code != Some(SYNTAX);
+        let unknown = kind == Some(HazardKind::MayCommit) && code != Some(convert::SYNTAX);
         if self.in_transaction && !unknown {
             return TransactionFate::Alive;
         }

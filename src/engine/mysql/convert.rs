@@ -148,8 +148,18 @@ pub(super) fn refused(message: String, offset: usize) -> Error {
     }))
 }
 
-/// Where in `statement` an error is, by the server's words: `… near 'TEXT' at line N`.
-pub(super) fn place(statement: &str, message: &str) -> Option<usize> {
+/// `ER_PARSE_ERROR`: the statement was not understood, so nothing of it ran.
+pub(super) const SYNTAX: &str = "1064";
+
+/// Where in `statement` an error of its syntax is. Of other errors servers tell no place.
+pub(super) fn syntax_place(statement: &str, error: &SqlError) -> Option<usize> {
+    (error.code.as_deref() == Some(SYNTAX))
+        .then(|| place(statement, &error.message))
+        .flatten()
+}
+
+/// The place by the server's words: `… near 'TEXT' at line N`.
+fn place(statement: &str, message: &str) -> Option<usize> {
     let (before, number) = message.rsplit_once(' ')?;
     let line: usize = number.parse().ok()?;
     let start = statement

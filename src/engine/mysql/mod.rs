@@ -8,6 +8,7 @@ mod convert;
 mod dial;
 mod lock;
 mod options;
+mod read;
 mod session;
 pub(super) mod tables;
 

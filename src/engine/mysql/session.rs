@@ -13,23 +13,27 @@ use mysql_async::{
     consts::StatusFlags,
     prelude::Queryable,
 };
-use tokio::{sync::Mutex, task::JoinHandle};
+use tokio::{
+    sync::{Mutex, mpsc},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{
-        BatchResult, Error, Mode, Session, Value,
+        Answer, BatchResult, Error, Mode, Session, Value,
         schema::{Column, Table},
     },
     convert,
     dial::{CANCEL, Dial, Kill},
     lock::cells,
     options::Changes,
+    read,
 };
 use crate::protocol::Platform;
 
 /// How long a statement of our own may take. Making a table waits for everybody who has it open.
-const OWN_STATEMENT: Duration = Duration::from_secs(300);
+pub(super) const OWN_STATEMENT: Duration = Duration::from_secs(300);
 
 /// How long a COMMIT is waited for. It is never cancelled; afterwards the ledger is asked.
 const COMMIT: Duration = Duration::from_secs(1_800);
@@ -92,13 +96,29 @@ impl MySqlSession {
         limit: Duration,
         stop: &CancellationToken,
         work: impl Future<Output = T>,
-    ) -> Guarded<T> {
+    ) -> Guarded<T, bool> {
+        let early = async {
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep(limit) => false,
+                () = stop.cancelled() => true,
+            }
+        };
+        self.until(id, early, work).await
+    }
+
+    /// As [`guarded`](Self::guarded), until `early` gives a reason to cancel.
+    pub(super) async fn until<T, R>(
+        &self,
+        id: u32,
+        early: impl Future<Output = R>,
+        work: impl Future<Output = T>,
+    ) -> Guarded<T, R> {
         pin_mut!(work);
         let stopped = tokio::select! {
             biased;
             done = &mut work => return Guarded::Done(done),
-            () = tokio::time::sleep(limit) => false,
-            () = stop.cancelled() => true,
+            reason = early => reason,
         };
         let both = join(
             self.dial.kill(Kill::Statement, id),
@@ -225,12 +245,12 @@ impl Drop for MySqlSession {
 }
 
 /// What became of a wait.
-pub(super) enum Guarded<T> {
+pub(super) enum Guarded<T, R> {
     Done(T),
-    /// Cancelled by us; what the server still answered, if it did.
+    /// Cancelled by us; what the server still answered, if it did, and why.
     Cancelled {
         done: Option<T>,
-        stopped: bool,
+        stopped: R,
     },
 }
 
@@ -379,6 +399,16 @@ impl Session for MySqlSession {
         })
         .await
         .map(|rows| rows.into_iter().map(cells).collect())
+    }
+
+    async fn read(
+        &mut self,
+        query: &str,
+        timeout: Duration,
+        stop: &CancellationToken,
+        to: &mpsc::Sender<Answer>,
+    ) -> Result<u64, Error> {
+        read::read(self, query, timeout, stop, to).await
     }
 
     async fn columns(&mut self, table: Table) -> Result<Vec<Column>, Error> {
