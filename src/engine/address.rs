@@ -92,7 +92,11 @@ mod tests {
 
     #[test]
     fn only_local_servers_may_be_unverified_by_default() {
-        let mode = |server: &str| Address::parse(server, 5432).unwrap().ssl_mode(SslMode::Auto);
+        let mode = |server: &str| {
+            Address::parse(server, 5432)
+                .unwrap()
+                .ssl_mode(SslMode::Auto)
+        };
         for local in ["localhost", "127.0.0.1:5433", "[::1]", "/tmp"] {
             assert_eq!(mode(local), SslMode::Prefer, "{local}");
         }

@@ -126,7 +126,11 @@ fn chunks<'a, 'b>(rows: &'a [Row<'b>]) -> impl Iterator<Item = &'a [Row<'b>]> {
             bytes += row.text.len();
             bytes <= BYTES_PER_STATEMENT
         };
-        let count = rest.iter().take(ROWS_PER_STATEMENT).take_while(fits).count();
+        let count = rest
+            .iter()
+            .take(ROWS_PER_STATEMENT)
+            .take_while(fits)
+            .count();
         let (chunk, others) = rest.split_at_checked(count.max(1))?;
         rest = others;
         Some(chunk)

@@ -75,7 +75,11 @@ pub(super) fn ledger_schema(
 ) -> Option<String> {
     let option = "--ledgerschema";
     if given.is_some() && matches!(platform, Platform::Sqlite | Platform::MySql) {
-        reader.fault(option, given, format!("{platform} has no schemas; leave it out"));
+        reader.fault(
+            option,
+            given,
+            format!("{platform} has no schemas; leave it out"),
+        );
     }
     reader.text(option, given)
 }

@@ -15,6 +15,7 @@ mod demo;
 mod early_ends;
 mod engines;
 mod fleets;
+mod mysql;
 mod postgres;
 mod reads;
 mod secrets;

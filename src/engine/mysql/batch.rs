@@ -87,8 +87,10 @@ impl MySqlSession {
     ) -> Result<Ran, Error> {
         self.check_size(statement)?;
         self.check_encoding(statement).await?;
-        self.changes
-            .note(statement.text, statement.kind != Some(HazardKind::MayCommit));
+        self.changes.note(
+            statement.text,
+            statement.kind != Some(HazardKind::MayCommit),
+        );
         let mut link = Arc::clone(&self.link).lock_owned().await;
         let Some(connection) = link.as_mut() else {
             return Err(self.lost());
@@ -113,7 +115,10 @@ impl MySqlSession {
                 Err(self.complete(error, statement).await)
             }
             Guarded::Cancelled { done, stopped } => {
-                if done.as_ref().is_none_or(|done| done.as_ref().is_err_and(MysqlError::is_fatal)) {
+                if done
+                    .as_ref()
+                    .is_none_or(|done| done.as_ref().is_err_and(MysqlError::is_fatal))
+                {
                     link.take();
                 }
                 drop(link);

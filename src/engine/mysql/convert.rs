@@ -215,10 +215,13 @@ pub(super) fn value(cell: Cell) -> Value {
             String::from_utf8(bytes)
                 .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
         ),
-        Cell::Date(year, month, day, hour, minute, second, micros) => {
-            moment([year.into(), month.into(), day.into(), hour.into()], minute, second, micros)
-                .map_or(Value::Null, Value::Time)
-        }
+        Cell::Date(year, month, day, hour, minute, second, micros) => moment(
+            [year.into(), month.into(), day.into(), hour.into()],
+            minute,
+            second,
+            micros,
+        )
+        .map_or(Value::Null, Value::Time),
         Cell::Float(number) => text(&number),
         Cell::Double(number) => text(&number),
         Cell::Time(..) => Value::Text(cell.as_sql(true).trim_matches('\'').to_owned()),
@@ -255,7 +258,9 @@ mod tests {
     #[test]
     fn the_words_of_the_server_lead_to_the_place() {
         let near = |text: &str, line: u32| {
-            format!("You have an error in your SQL syntax; check the manual near '{text}' at line {line}")
+            format!(
+                "You have an error in your SQL syntax; check the manual near '{text}' at line {line}"
+            )
         };
         let statement = "INSERT INTO t\n  VALUES (1,\n  'it''s' oops, 2)";
         for (message, expected) in [

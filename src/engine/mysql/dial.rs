@@ -55,7 +55,9 @@ impl Dial {
             .prefer_socket(false)
             .tcp_keepalive(Some(Duration::from_secs(15)))
             .max_allowed_packet(Some(LARGEST_PACKET))
-            .wait_timeout(Some(usize::try_from(WAIT_TIMEOUT.as_secs()).unwrap_or(usize::MAX)))
+            .wait_timeout(Some(
+                usize::try_from(WAIT_TIMEOUT.as_secs()).unwrap_or(usize::MAX),
+            ))
             .setup(vec![setup()])
             // A password in clear text goes to nobody but the server that is meant.
             .enable_cleartext_plugin(mode == SslMode::VerifyFull);

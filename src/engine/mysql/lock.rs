@@ -23,11 +23,16 @@ const KEEP_ALIVE: Duration = Duration::from_secs(40);
 /// Names of locks belong to the whole server, and not every server takes more than 64 characters.
 pub(super) fn lock_name(database: &str) -> String {
     let digest = Sha256::digest(database.as_bytes());
-    let hex: String = digest.iter().take(20).map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = digest
+        .iter()
+        .take(20)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     format!("sbm-{hex}")
 }
 
-const FACTS: &str = "SELECT DATABASE(), @@lower_case_table_names, @@global.read_only, @@max_allowed_packet";
+const FACTS: &str =
+    "SELECT DATABASE(), @@lower_case_table_names, @@global.read_only, @@max_allowed_packet";
 
 impl MySqlSession {
     /// Asks the server what its database is called, and whether it can be written to.
@@ -35,13 +40,17 @@ impl MySqlSession {
         let rows = self.query_text(FACTS).await?;
         let cells = rows.into_iter().next().unwrap_or_default();
         let [Value::Text(database), case, read_only, packet] = cells.as_slice() else {
-            return Err(Error::Lost("the server does not say which database this is".into()));
+            return Err(Error::Lost(
+                "the server does not say which database this is".into(),
+            ));
         };
         let text = |value: &Value| value.as_text().unwrap_or_default().to_owned();
         if !matches!(text(read_only).to_uppercase().as_str(), "0" | "OFF") {
             // During a failover the next login may reach the primary.
             self.drop_connection().await;
-            return Err(Error::Lost("the server is read-only, as a replica is".into()));
+            return Err(Error::Lost(
+                "the server is read-only, as a replica is".into(),
+            ));
         }
         // Where names are compared without regard to case, one database has one lock, however a list writes it.
         let folded = text(case) != "0";
@@ -95,13 +104,18 @@ impl MySqlSession {
 
     /// Whether the lock is still this connection's: a script can give up all locks.
     pub(super) async fn check_lock(&mut self) -> Result<(), Error> {
-        let sql = format!("SELECT IS_USED_LOCK('{}') = CONNECTION_ID()", self.lock_name);
+        let sql = format!(
+            "SELECT IS_USED_LOCK('{}') = CONNECTION_ID()",
+            self.lock_name
+        );
         let rows = self.query_text(&sql).await?;
         if rows.first().and_then(|row| row.first()?.as_text()) == Some("1") {
             return Ok(());
         }
         self.drop_connection().await;
-        Err(Error::Lost("the session has lost its lock: a script gave it up".into()))
+        Err(Error::Lost(
+            "the session has lost its lock: a script gave it up".into(),
+        ))
     }
 
     fn start_keep_alive(&mut self) {
@@ -131,7 +145,10 @@ async fn keep_alive(link: Weak<Mutex<Option<Conn>>>) {
         let Some(connection) = link.as_mut() else {
             return;
         };
-        if !matches!(tokio::time::timeout(CANCEL, connection.ping()).await, Ok(Ok(()))) {
+        if !matches!(
+            tokio::time::timeout(CANCEL, connection.ping()).await,
+            Ok(Ok(()))
+        ) {
             link.take();
             return;
         }

@@ -58,7 +58,9 @@ impl Changes {
         self.temporary_tables |= !is_known;
         let words = words(statement);
         let first = words.first().map(|word| word.to_ascii_uppercase());
-        self.temporary_tables |= words.iter().any(|word| word.eq_ignore_ascii_case("TEMPORARY"));
+        self.temporary_tables |= words
+            .iter()
+            .any(|word| word.eq_ignore_ascii_case("TEMPORARY"));
         match first.as_deref() {
             Some("SET") => self.note_set(&words),
             Some("USE") => self.database = true,
@@ -101,7 +103,8 @@ impl Changes {
                 "PASSWORD" | "DEFAULT" | "RESOURCE" | "STATEMENT" | "" => {}
                 name if name.starts_with('@') => {}
                 name => {
-                    self.encoding |= name.starts_with("CHARACTER_SET") || name.starts_with("COLLATION");
+                    self.encoding |=
+                        name.starts_with("CHARACTER_SET") || name.starts_with("COLLATION");
                     self.variables.insert(name.to_ascii_lowercase());
                 }
             }
@@ -131,7 +134,11 @@ impl Changes {
         if self.encoding {
             sets.push(ENCODING.to_owned());
         }
-        sets.extend(self.user_variables.iter().map(|name| format!("{name} = NULL")));
+        sets.extend(
+            self.user_variables
+                .iter()
+                .map(|name| format!("{name} = NULL")),
+        );
         let whole = (!sets.is_empty()).then(|| format!("SET {}", sets.join(", ")));
         if self.role {
             single.push("SET ROLE NONE".to_owned());

@@ -9,9 +9,7 @@ use futures::{
     pin_mut,
 };
 use mysql_async::{
-    Conn, Error as MysqlError, Params, Row,
-    consts::StatusFlags,
-    prelude::Queryable,
+    Conn, Error as MysqlError, Params, Row, consts::StatusFlags, prelude::Queryable,
 };
 use tokio::{
     sync::{Mutex, mpsc},
@@ -151,7 +149,10 @@ impl MySqlSession {
         let work = work(connection);
         let Guarded::Done(done) = self.guarded(id, limit, &never, work).await else {
             link.take();
-            return Err(Error::Lost(format!("no answer within {} s", limit.as_secs())));
+            return Err(Error::Lost(format!(
+                "no answer within {} s",
+                limit.as_secs()
+            )));
         };
         match done {
             Ok(done) => {
@@ -316,7 +317,8 @@ impl Session for MySqlSession {
 
     async fn settle(&mut self) -> Result<(), Error> {
         if self.mode == Mode::Autocommit {
-            self.statement("UNLOCK TABLES".into(), OWN_STATEMENT).await?;
+            self.statement("UNLOCK TABLES".into(), OWN_STATEMENT)
+                .await?;
         }
         self.take_back().await?;
         if std::mem::take(&mut self.changes.temporary_tables) {
@@ -334,7 +336,8 @@ impl Session for MySqlSession {
         const SQL: &str = "COMMIT AND NO CHAIN NO RELEASE";
         if self.mode == Mode::Autocommit {
             self.statement(SQL.into(), COMMIT).await?;
-            self.statement("UNLOCK TABLES".into(), OWN_STATEMENT).await?;
+            self.statement("UNLOCK TABLES".into(), OWN_STATEMENT)
+                .await?;
             return self
                 .statement("SET SESSION autocommit = 1".into(), OWN_STATEMENT)
                 .await
@@ -355,7 +358,10 @@ impl Session for MySqlSession {
             Ok(Err(MysqlError::Server(answer))) if convert::is_certain(answer.code) => {
                 return Err(convert::statement_error(&MysqlError::Server(answer)));
             }
-            Ok(Err(error)) => format!("the answer to COMMIT leaves it open: {}", convert::chain(&error)),
+            Ok(Err(error)) => format!(
+                "the answer to COMMIT leaves it open: {}",
+                convert::chain(&error)
+            ),
             Err(_) => format!("no answer to COMMIT within {} s", COMMIT.as_secs()),
         };
         link.take();
@@ -432,10 +438,6 @@ impl Session for MySqlSession {
     }
 
     fn table_name(&self, table: Table) -> String {
-        format!(
-            "{}.{}",
-            self.quoted_database(),
-            table.name(Platform::MySql)
-        )
+        format!("{}.{}", self.quoted_database(), table.name(Platform::MySql))
     }
 }

@@ -3,7 +3,8 @@
 use super::super::schema::Table;
 
 /// What follows the columns. Rows must go with the build's transaction, and names compare exactly.
-pub(in super::super) const OPTIONS: &str = " ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin";
+pub(in super::super) const OPTIONS: &str =
+    " ENGINE = InnoDB DEFAULT CHARSET = utf8mb4 COLLATE = utf8mb4_bin";
 
 /// The columns of a table, with their types.
 pub(in super::super) fn definition(table: Table) -> &'static [(&'static str, &'static str)] {
@@ -18,7 +19,10 @@ const AUDIT: &[(&str, &str)] = &[
     ("ScriptFileName", "varchar(300) NOT NULL"),
     ("ScriptId", "char(36) NOT NULL"),
     ("ScriptFileHash", "varchar(100)"),
-    ("CommitDate", "datetime(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)"),
+    (
+        "CommitDate",
+        "datetime(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6)",
+    ),
     ("Sequence", "int NOT NULL DEFAULT 0"),
     ("UserId", "varchar(100)"),
     ("AllowScriptBlock", "tinyint(1) NOT NULL DEFAULT 1"),

@@ -246,7 +246,10 @@ mod tests {
                 ("EXECUTE s", "EXECUTE"),
                 ("BEGIN NOT ATOMIC COMMIT; END", "BEGIN"),
                 ("FROBNICATE x", "FROBNICATE"),
-                ("SET STATEMENT max_statement_time = 1 FOR DROP TABLE t", "SET STATEMENT"),
+                (
+                    "SET STATEMENT max_statement_time = 1 FOR DROP TABLE t",
+                    "SET STATEMENT",
+                ),
                 ("DELIMITER //\nSELECT 1; DROP TABLE t//", "SELECT"),
                 ("/*! SELECT 1; DROP TABLE t */", "SELECT"),
             ],
@@ -261,7 +264,10 @@ mod tests {
             HazardKind::CopyStream,
             &[
                 ("LOAD DATA LOCAL INFILE 'x' INTO TABLE t", "LOAD DATA LOCAL"),
-                ("load xml low_priority local infile 'x' into table t", "LOAD DATA LOCAL"),
+                (
+                    "load xml low_priority local infile 'x' into table t",
+                    "LOAD DATA LOCAL",
+                ),
             ],
         );
         check(

@@ -142,8 +142,7 @@ pub(crate) const TABLE: &str = "CREATE TABLE t (id int PRIMARY KEY)";
 pub(crate) async fn runs_several_statements_and_counts_their_rows(fixture: Fixture) {
     fixture.admin(TABLE).await;
     let mut session = fixture.begun().await;
-    let sql =
-        "INSERT INTO t VALUES (1), (2), (3); SELECT * FROM t; DELETE FROM t WHERE id > 1;";
+    let sql = "INSERT INTO t VALUES (1), (2), (3); SELECT * FROM t; DELETE FROM t WHERE id > 1;";
     assert_eq!(run(&mut *session, sql).await.unwrap(), [3, 3, 2]);
 }
 

@@ -68,7 +68,11 @@ impl Server {
     }
 
     /// Runs statements in `database`; the rows of all of them, as text.
-    pub(crate) fn try_run(&self, database: &str, sql: &str) -> mysql_async::Result<Vec<Vec<String>>> {
+    pub(crate) fn try_run(
+        &self,
+        database: &str,
+        sql: &str,
+    ) -> mysql_async::Result<Vec<Vec<String>>> {
         let opts = OptsBuilder::default()
             .ip_or_hostname(&self.host)
             .tcp_port(self.port)
@@ -118,7 +122,8 @@ impl Server {
         super::builds::eventually("the end of all sessions", || {
             for row in self.run("", &format!("SELECT id FROM {others}")) {
                 // It may be gone by now.
-                self.try_run("", &format!("KILL CONNECTION {}", row[0])).ok();
+                self.try_run("", &format!("KILL CONNECTION {}", row[0]))
+                    .ok();
             }
             self.run("", &format!("SELECT count(*) FROM {others}"))[0][0] == "0"
         });
@@ -136,7 +141,8 @@ impl Drop for Databases {
     fn drop(&mut self) {
         for name in &self.names {
             // A test that failed may have left somebody who holds a table, for whom a DROP would wait.
-            let sessions = format!("SELECT id FROM information_schema.processlist WHERE db = '{name}'");
+            let sessions =
+                format!("SELECT id FROM information_schema.processlist WHERE db = '{name}'");
             for row in self.server.try_run("", &sessions).unwrap_or_default() {
                 self.server
                     .try_run("", &format!("KILL CONNECTION {}", row[0]))
