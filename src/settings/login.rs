@@ -90,8 +90,7 @@ fn user(reader: &mut Reader<'_>, typed: &LoginArguments, platform: Platform) -> 
         None => reader.variable(USERNAME_VARIABLE),
     };
     // Of a platform that was refused nothing more is asked.
-    let asked = matches!(platform, Platform::PostgreSql | Platform::SqlServer)
-        && !reader.is_refused("--platform");
+    let asked = !reader.is_refused("--platform");
     if asked
         && user.is_none()
         && typed.username.is_none()

@@ -172,7 +172,10 @@ fn place(statement: &str, message: &str) -> Option<usize> {
     let quoted = || {
         let (_, text) = before.split_once('\'')?;
         let (text, _) = text.rsplit_once('\'')?;
-        // Servers cut the text.
+        // It goes on to the end of the statement, unless it is long: then servers cut it.
+        if !text.is_empty() && rest.ends_with(text) {
+            return Some(rest.len() - text.len());
+        }
         let text = text.lines().next().filter(|text| !text.is_empty())?;
         rest.find(text)
     };
@@ -275,6 +278,7 @@ mod tests {
         }
         assert_eq!(place("SELEC 'ä' 2", &near("SELEC 'ä' 2", 1)), Some(0));
         assert_eq!(place("a\nb\nc", &near("b\nc", 2)), Some(2));
+        assert_eq!(place("SELECT 2 FROM FROM", &near("FROM", 1)), Some(14));
     }
 
     #[test]
