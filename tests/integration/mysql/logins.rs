@@ -9,8 +9,7 @@ use sbm::{
 
 use super::{fleet, proxy::Proxy};
 use crate::support::{
-    builds::note, mysql::Server, postgres::runtime, program::Program, proxy::Proxy,
-    run_files::all_files, skip,
+    builds::note, mysql::Server, postgres::runtime, program::Program, run_files::all_files, skip,
 };
 
 /// The authority of the test server's certificate, if the tests know it.
