@@ -65,6 +65,25 @@ pub(super) fn server_cannot_encrypt(error: &MysqlError) -> bool {
     )
 }
 
+/// A name that a trusted certificate has, when it was refused for not having the server's.
+pub(super) fn presented_name(error: &MysqlError) -> Option<String> {
+    use rustls::{CertificateError::NotValidForNameContext, Error::InvalidCertificate};
+    let MysqlError::Io(IoError::Io(error)) = error else {
+        return None;
+    };
+    let refused = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    let InvalidCertificate(NotValidForNameContext { presented, .. }) = refused else {
+        return None;
+    };
+    let name = presented.first()?;
+    // As `DnsName("*.example.com")`, `IpAddress(10.0.0.1)`, or as it is.
+    let inner = name
+        .split_once('(')
+        .and_then(|(_, rest)| rest.strip_suffix(')'))
+        .unwrap_or(name);
+    Some(inner.trim_matches('"').replace('*', "any"))
+}
+
 /// The error with all its causes, each once.
 pub(super) fn chain(error: &MysqlError) -> String {
     if let MysqlError::Server(answer) = error {
