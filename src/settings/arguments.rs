@@ -93,7 +93,7 @@ pub struct TargetArguments {
     /// Target list: a .cfg file. `build` also takes one pair, `default,database`.
     #[arg(long, value_name = "FILE")]
     pub r#override: Option<String>,
-    /// Kind of the database servers: SqlServer, PostgreSQL or SQLite [default: SqlServer].
+    /// Kind of the database servers: SqlServer, PostgreSQL, MySQL or SQLite [default: SqlServer].
     #[arg(long, alias = "databaseplatform", value_name = "PLATFORM")]
     pub platform: Option<String>,
     /// Drop exact repeats in the target list with a warning, where they are an error otherwise [default: false].

@@ -16,6 +16,7 @@ mod early_ends;
 mod engines;
 mod fleets;
 mod local_events;
+mod mysql;
 mod postgres;
 mod queues;
 mod queues_processes;

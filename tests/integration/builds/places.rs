@@ -65,6 +65,7 @@ on_each_platform!(a_syntax_error_has_its_place, 1, |fleet| {
             let words: &[&str] = match fleet.platform {
                 // At the start of a batch an unknown word is the name of a procedure.
                 Platform::SqlServer => &["Incorrect syntax", "stored procedure 'SELEC'"],
+                Platform::MySql => &["an error in your SQL syntax"],
                 _ => &["syntax error"],
             };
             assert!(
@@ -96,6 +97,7 @@ on_each_platform!(a_run_time_error_has_its_statement, 1, |fleet| {
             let code = error["code"].as_str().unwrap();
             match fleet.platform {
                 Platform::Sqlite => assert_eq!(code, "1555"),
+                Platform::MySql => assert_eq!(code, "1062"),
                 Platform::SqlServer => {
                     assert_eq!(code, "2627");
                     assert_eq!(error["severity"], "14");

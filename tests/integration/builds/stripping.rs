@@ -2,20 +2,25 @@
 
 use crate::support::fleet::{Fleet, Platform, on_each_platform};
 
+/// Another word for COMMIT, where there is one.
+fn end(fleet: &Fleet) -> &'static str {
+    match fleet.platform {
+        // To T-SQL, END is the end of a block.
+        Platform::MySql | Platform::SqlServer => "COMMIT WORK",
+        _ => "END",
+    }
+}
+
 on_each_platform!(
     transaction_statements_are_taken_out_when_asked,
     1,
     |fleet| {
         let fleet = fleet.with_trace();
-        // To T-SQL the word END is the end of a block.
-        let end = match fleet.platform {
-            Platform::SqlServer => "COMMIT",
-            _ => "END",
-        };
         let begin = fleet.begins();
         let script = format!(
             "{begin};\nINSERT INTO trace (what) VALUES ('COMMIT; ROLLBACK;');\n-- COMMIT;\n/* ROLLBACK; */\nCOMMIT;\n\
-             BEGIN TRANSACTION; INSERT INTO trace (what) VALUES ('2'); {end};\nROLLBACK;\n"
+             BEGIN TRANSACTION; INSERT INTO trace (what) VALUES ('2'); {};\nROLLBACK;\n",
+            end(&fleet)
         );
         let files = [
             ("sbm.yaml", "strip_transactions: true"),
@@ -90,13 +95,16 @@ on_each_platform!(
             .build(&[
                 ("1.sql", "INSERT INTO trace (what) VALUES ('1');"),
                 ("sub/2.sql", "SELECT 1;\n\nSELECT 2; COMMIT;\n"),
-                ("3.sql", "BEGIN;\nSELECT 1;\nEND;"),
+                ("3.sql", &format!("BEGIN;\nSELECT 1;\n{};", end(&fleet))),
             ])
             .expect_code(2);
         for part in [
             "sub/2.sql:3: COMMIT",
             "3.sql:1: BEGIN",
-            "3.sql:3: END",
+            match fleet.platform {
+                Platform::MySql => "3.sql:3: COMMIT",
+                _ => "3.sql:3: END",
+            },
             "strip_transactions: true",
             "--transactional false",
         ] {
