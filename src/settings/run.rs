@@ -62,9 +62,8 @@ impl RunSettings {
 
     /// The settings of `build`.
     pub fn build(typed: &BuildArguments, environment: Environment<'_>) -> Result<Self, Faults> {
-        let (server, database) = (typed.server.as_deref(), typed.database.as_deref());
         read(&typed.run, environment, |reader| {
-            target_source::read_any(reader, &typed.run.targets, server, database)
+            target_source::read_any(reader, &typed.run.targets)
         })
     }
 }
@@ -125,7 +124,7 @@ fn allow_duplicates(reader: &mut Reader<'_>, typed: &RunArguments) -> bool {
     reader.flag("--allowduplicates", given, false)
 }
 
-fn concurrency(reader: &mut Reader<'_>, typed: &ConcurrencyArguments) -> Concurrency {
+pub(super) fn concurrency(reader: &mut Reader<'_>, typed: &ConcurrencyArguments) -> Concurrency {
     let limit = typed.concurrency.as_deref();
     let kind = typed.concurrencytype.as_deref();
     let slots = typed.maxslots.as_deref();
@@ -152,7 +151,7 @@ fn drain_timeout(reader: &mut Reader<'_>, given: Option<&str>) -> Duration {
     reader.seconds("--draintimeout", given, 60, 0..=86_400)
 }
 
-fn root_logging_path(reader: &mut Reader<'_>, given: Option<&str>) -> PathBuf {
+pub(super) fn root_logging_path(reader: &mut Reader<'_>, given: Option<&str>) -> PathBuf {
     let path = reader
         .path("--rootloggingpath", given)
         .unwrap_or_else(|| PathBuf::from("logs"));
