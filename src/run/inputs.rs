@@ -83,7 +83,7 @@ fn infer(
     };
     Ok(TargetList {
         name: "--server and --database".to_owned(),
-        targets: vec![Listed { target, line: 1 }],
+        targets: vec![Listed::new(target, 1)],
         faults: Vec::new(),
     })
 }

@@ -85,7 +85,7 @@ pub struct LimitArguments {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Targets")]
 pub struct TargetArguments {
-    /// Target list: a .cfg file. `build` also takes one pair, `default,database`.
+    /// Target list: a .cfg or .multiDb file. `build` also takes one pair, `default,database`.
     #[arg(long, value_name = "FILE")]
     pub r#override: Option<String>,
     /// Kind of the database servers: SqlServer, PostgreSQL or SQLite [default: SqlServer].

@@ -7,7 +7,7 @@ use super::{TargetArguments, package_source::has_extension, reader::Reader};
 /// Which databases are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TargetSource {
-    /// A target list: an existing `.cfg` file.
+    /// A target list: an existing `.cfg` or `.multiDb` file.
     File(PathBuf),
     /// One pair, typed on the command line.
     Inline {
@@ -42,7 +42,7 @@ fn nothing() -> TargetSource {
     TargetSource::File(PathBuf::new())
 }
 
-const ACCEPTED: &str = "accepted is a .cfg file";
+const ACCEPTED: &str = "accepted are .cfg and .multiDb files";
 
 /// The targets of `threaded run`: always a file.
 pub(super) fn read_list(reader: &mut Reader<'_>, typed: &TargetArguments) -> TargetSource {
@@ -87,7 +87,7 @@ pub(super) fn read_any(
 
 fn list(reader: &mut Reader<'_>, text: &str) -> TargetSource {
     let path = PathBuf::from(text);
-    let problem = if has_extension(&path, "cfg") {
+    let problem = if has_extension(&path, "cfg") || has_extension(&path, "multiDb") {
         (!path.is_file()).then_some("no such file")
     } else if TargetSource::is_list(&path) {
         Some("this version cannot read such a list yet")
@@ -214,7 +214,8 @@ mod tests {
         for (given, reason) in [
             (None, "needed"),
             (Some("a,b"), "no target list"),
-            (Some("a.multidb"), "cannot read such a list yet"),
+            (Some("a.multidb"), "no such file"),
+            (Some("a.multidbq"), "cannot read such a list yet"),
             (Some("a.sql"), "cannot read such a list yet"),
         ] {
             let fault = only_list(given).unwrap_err();

@@ -8,12 +8,19 @@ mod check;
 mod fault;
 mod inline;
 mod load;
+mod multi_db;
+mod multi_db_query;
+mod row_data;
+mod xml;
 
 pub use cfg::{format_cfg, format_line, parse_cfg};
 pub use check::{Checked, Rules, check};
 pub use fault::{Fault, Faults};
 pub use inline::parse_inline;
 pub use load::{Error, load};
+pub use multi_db::{MultiDbForm, Unwritable, format_multi_db, parse_multi_db};
+pub use multi_db_query::{MultiDbQuery, load_multi_db_query, parse_multi_db_query};
+pub use row_data::{RowData, RowItem};
 
 use crate::protocol::Target;
 
@@ -24,6 +31,19 @@ pub struct Listed {
     pub target: Target,
     /// The number of its line, from 1.
     pub line: u32,
+    /// What the list says of its databases besides.
+    pub row_data: RowData,
+}
+
+impl Listed {
+    /// A target without row data.
+    pub fn new(target: Target, line: u32) -> Self {
+        Self {
+            target,
+            line,
+            row_data: RowData::default(),
+        }
+    }
 }
 
 /// Targets in the order of their list; nothing is merged or left out.
