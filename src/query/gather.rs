@@ -354,7 +354,10 @@ impl Writer {
             Err(Unwritten::Output(error)) => self.give_up(error),
             // A part of the answer may be in the result already.
             Err(Unwritten::Kept(error)) => {
-                let error = format!("the answer of {} cannot be read back: {error}", asked.target);
+                let error = format!(
+                    "the answer of {} cannot be read back: {error}",
+                    asked.target
+                );
                 self.give_up(io::Error::other(error))
             }
             Err(unfit @ Unwritten::Unfit(_)) => Fate::Failed(Box::new(ErrorReport {

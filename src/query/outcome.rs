@@ -245,7 +245,10 @@ impl Outcome {
         let unseen = kinds.iter().skip(MOST_KINDS).map(|(_, all)| all.len());
         match unseen.sum::<usize>() + self.more_failed {
             0 => {}
-            more => line(text, &format!("  and {more} more, listed in the files below")),
+            more => line(
+                text,
+                &format!("  and {more} more, listed in the files below"),
+            ),
         }
         if self.totals.failed > 0 {
             line(text, &format!("files: {}", self.files.join(", ")));
@@ -414,7 +417,12 @@ mod tests {
 
     #[test]
     fn failed_databases_are_told_and_listed_with_the_next_command() {
-        let fates = vec![failed("no x"), Fate::Answered(3), failed("no x"), Fate::Skipped];
+        let fates = vec![
+            failed("no x"),
+            Fate::Answered(3),
+            failed("no x"),
+            Fate::Skipped,
+        ];
         let (outcome, asked, gathered) = outcome(fates, None);
         let text = outcome.to_text();
         for part in [

@@ -80,6 +80,17 @@ impl Question {
         report
     }
 
+    /// The line of an error.
+    pub fn line_of(&self, error: &engine::Error) -> Option<u32> {
+        match error {
+            engine::Error::Sql(error) => {
+                let offset = error.offset?;
+                Some(LineIndex::new(&self.text).line_column(offset).0)
+            }
+            _ => None,
+        }
+    }
+
     /// The engine speaks of scripts, of which there is none here.
     fn message(&self, error: &engine::Error) -> String {
         match error {
@@ -133,10 +144,18 @@ mod tests {
             .encode_utf16()
             .flat_map(u16::to_le_bytes)
             .collect();
-        for bytes in ["SELECT 'é'".as_bytes(), b"\xef\xbb\xbfSELECT '\xc3\xa9'", &utf_16] {
+        for bytes in [
+            "SELECT 'é'".as_bytes(),
+            b"\xef\xbb\xbfSELECT '\xc3\xa9'",
+            &utf_16,
+        ] {
             assert_eq!(open(bytes).unwrap().text, "SELECT 'é'");
         }
-        assert!(open(b"SELECT 1,\n'\xff'").unwrap_err().contains("from line 2"));
+        assert!(
+            open(b"SELECT 1,\n'\xff'")
+                .unwrap_err()
+                .contains("from line 2")
+        );
         assert!(Question::open(Path::new("/no/such.sql"), Platform::Sqlite).is_err());
     }
 

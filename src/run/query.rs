@@ -38,8 +38,9 @@ pub async fn query(
         tell(messages, line);
     }
     let result = match &settings.output_file {
-        Some(path) => ResultFile::create(path, settings.replace)
-            .map_err(|error| Error::file(path, error))?,
+        Some(path) => {
+            ResultFile::create(path, settings.replace).map_err(|error| Error::file(path, error))?
+        }
         None => ResultFile::stdout(),
     };
     let gathering = Gathering {

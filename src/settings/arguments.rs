@@ -79,7 +79,7 @@ pub struct LimitArguments {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Targets")]
 pub struct TargetArguments {
-    /// Target list: a .cfg, .multiDbQ or .sql file. `build` also takes one pair, `default,database`.
+    /// Target list: a .cfg, .multiDb, .multiDbQ or .sql file. `build` also takes one pair, `default,database`.
     #[arg(long, value_name = "FILE")]
     pub r#override: Option<String>,
     /// Server on which a .sql list finds the targets. With `build` and no list: the server of the database to build; a folder

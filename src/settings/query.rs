@@ -15,7 +15,8 @@ use clap::Args;
 use secrecy::SecretString;
 
 use super::{
-    ConcurrencyArguments, Environment, Faults, LoginArguments, TargetArguments, TargetSource, login,
+    ConcurrencyArguments, Environment, Faults, LoginArguments, TargetArguments, TargetSource,
+    login,
     reader::Reader,
     run::{concurrency, output, root_logging_path},
     target_source,
@@ -145,7 +146,11 @@ fn read(reader: &mut Reader<'_>, typed: &QueryArguments) -> QuerySettings {
     let result = &typed.result;
     let replace = reader.flag("--silent", result.silent.as_deref(), false);
     let output_file = output_file(reader, result.outputfile.as_deref(), replace);
-    let format = format(reader, result.outputformat.as_deref(), output_file.as_deref());
+    let format = format(
+        reader,
+        result.outputformat.as_deref(),
+        output_file.as_deref(),
+    );
     let root_logging_path = root_logging_path(reader, result.rootloggingpath.as_deref());
     let output = output(reader, result.output.as_deref());
     if output == Output::Json && result.outputfile.is_none() {
@@ -209,7 +214,9 @@ fn nothing() -> Question {
 
 fn output_file(reader: &mut Reader<'_>, given: Option<&str>, replace: bool) -> Option<PathBuf> {
     let path = reader.path("--outputfile", given)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
     let problem = if path.exists() && !path.is_file() {
         Some("this is no ordinary file")
     } else if path.exists() && !replace {
@@ -362,8 +369,13 @@ mod tests {
         assert_eq!(format(&[("outputfile", "a.dat")]), Format::Csv);
         let both = [("outputfile", "a.jsonl"), ("outputformat", "CSV")];
         assert_eq!(format(&both), Format::Csv);
-        let replaced = [("outputfile", files.path("there.csv")), ("silent", "true".into())];
-        let replaced = replaced.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let replaced = [
+            ("outputfile", files.path("there.csv")),
+            ("silent", "true".into()),
+        ];
+        let replaced = replaced
+            .each_ref()
+            .map(|(name, value)| (*name, value.as_str()));
         assert!(understood(&files.with(&replaced)).unwrap().replace);
     }
 }

@@ -7,7 +7,7 @@ use super::{TargetArguments, package_source::has_extension, reader::Reader};
 /// Which databases are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TargetSource {
-    /// A target list: an existing `.cfg` file.
+    /// A target list: an existing `.cfg` or `.multiDb` file.
     File(PathBuf),
     /// One pair, typed on the command line.
     Inline {
@@ -36,7 +36,7 @@ impl TargetSource {
     /// The extensions of the reference program's target lists; users may write them in any case.
     pub const EXTENSIONS: [&str; 4] = ["cfg", "multiDb", "multiDbQ", "sql"];
 
-    /// Whether `path` means a file, even one that this version cannot read, rather than a pair.
+    /// Whether `path` means a file rather than a pair.
     fn is_list(path: &Path) -> bool {
         Self::EXTENSIONS
             .iter()
@@ -49,7 +49,7 @@ fn nothing() -> TargetSource {
     TargetSource::File(PathBuf::new())
 }
 
-const ACCEPTED: &str = "accepted are .cfg, .multiDbQ and .sql files";
+const ACCEPTED: &str = "accepted are .cfg, .multiDb, .multiDbQ and .sql files";
 
 const UNUSED: &str = "not used with --override, which names it; leave one of the two out";
 
@@ -74,10 +74,7 @@ fn place(reader: &mut Reader<'_>, typed: &TargetArguments) -> (Option<String>, O
 }
 
 /// The targets of `build`: a file, one pair, or the databases that the package names.
-pub(super) fn read_any(
-    reader: &mut Reader<'_>,
-    typed: &TargetArguments,
-) -> TargetSource {
+pub(super) fn read_any(reader: &mut Reader<'_>, typed: &TargetArguments) -> TargetSource {
     let (server, database) = place(reader, typed);
     let Some(text) = typed.r#override.as_deref() else {
         return inferred(reader, server, database);
@@ -110,10 +107,8 @@ fn list(
         }
     }
     let is_query = has_extension(&path, "multiDbQ");
-    let problem = if has_extension(&path, "cfg") || is_query {
+    let problem = if TargetSource::is_list(&path) {
         (!path.is_file()).then_some("no such file")
-    } else if TargetSource::is_list(&path) {
-        Some("this version cannot read such a list yet")
     } else {
         Some("no target list")
     };
@@ -265,7 +260,7 @@ mod tests {
         for (given, reason) in [
             (None, "needed"),
             (Some("a,b"), "no target list"),
-            (Some("a.multidb"), "cannot read such a list yet"),
+            (Some("a.multidb"), "no such file"),
             (Some("a.multidbq"), "no such file"),
             (Some("a.sql"), "no such file"),
         ] {

@@ -71,7 +71,14 @@ fn a_wrong_option_ends_with_two_and_a_suggestion() {
 
 #[test]
 fn commands_of_later_versions_are_not_there() {
-    for command in ["containerapp", "batch", "k8s", "aci", "add", "package"] {
+    for command in [
+        "containerapp",
+        "batch",
+        "k8s",
+        "aci",
+        "dacpac",
+        "createbackout",
+    ] {
         refused(&[command]);
     }
     refused(&["threaded", "query"]);

@@ -15,6 +15,8 @@ mod demo;
 mod early_ends;
 mod engines;
 mod fleets;
+mod formats;
+mod fuzzing;
 mod postgres;
 mod reads;
 mod secrets;

@@ -125,10 +125,7 @@ impl Form for Csv {
     }
 }
 
-fn line<'a>(
-    fields: impl Iterator<Item = Option<&'a str>>,
-    to: &mut dyn Write,
-) -> io::Result<()> {
+fn line<'a>(fields: impl Iterator<Item = Option<&'a str>>, to: &mut dyn Write) -> io::Result<()> {
     for (index, field) in fields.enumerate() {
         if index > 0 {
             to.write_all(b",")?;

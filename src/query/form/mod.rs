@@ -182,7 +182,10 @@ pub(super) mod tests {
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
             distinct(&names)
         };
-        assert_eq!(names(&["a", "", "a", ""]), ["a", "Column 2", "a3", "Column 4"]);
+        assert_eq!(
+            names(&["a", "", "a", ""]),
+            ["a", "Column 2", "a3", "Column 4"]
+        );
         assert_eq!(names(&["a3", "b", "a3"]), ["a3", "b", "a33"]);
         assert_eq!(names(&["Column 2", ""]), ["Column 2", "Column 22"]);
     }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{Asked, Form, Spilled, Unwritten, distinct, super::spill::Reading};
+use super::{super::spill::Reading, Asked, Form, Spilled, Unwritten, distinct};
 
 /// No column is wider.
 const WIDEST: usize = 60;
