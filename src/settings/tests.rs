@@ -250,6 +250,7 @@ fn every_option_is_documented() {
         BuildArguments::augment_args(Command::new("build")),
         LedgerArguments::augment_args(Command::new("ledger")),
         DemoArguments::augment_args(Command::new("demo")),
+        QueryArguments::augment_args(Command::new("query")),
     ];
     for argument in commands.iter().flat_map(Command::get_arguments) {
         let aliases = argument.get_all_aliases().unwrap_or_default();

@@ -18,6 +18,7 @@ mod fleets;
 mod formats;
 mod fuzzing;
 mod postgres;
+mod queries;
 mod reads;
 mod secrets;
 mod sql_server;
