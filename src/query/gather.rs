@@ -142,10 +142,13 @@ struct Run {
     places: HashMap<TargetKey, usize>,
     running: JoinSet<Result<Spilled, Failure>>,
     deliveries: HashMap<Id, (Delivery, usize)>,
-    to_writer: mpsc::Sender<(usize, Answered)>,
+    to_writer: ToWriter,
     answered: usize,
     failed: usize,
 }
+
+/// The way to the writer: the place of a database in the list, and what became of it.
+type ToWriter = mpsc::Sender<(usize, Answered)>;
 
 /// What the writer is told of a database.
 enum Answered {
@@ -277,7 +280,7 @@ fn start_writer(
     asked: Arc<Vec<Asked>>,
     result: ResultFile,
     stop: CancellationToken,
-) -> io::Result<(mpsc::Sender<(usize, Answered)>, oneshot::Receiver<Written>)> {
+) -> io::Result<(ToWriter, oneshot::Receiver<Written>)> {
     let (sender, receiver) = mpsc::channel();
     let (done, written) = oneshot::channel();
     let mut writer = Writer {

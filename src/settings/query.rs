@@ -1,10 +1,5 @@
 //! The settings of `threaded query`.
 
-#![expect(
-    clippy::doc_markdown,
-    reason = "help texts are made of these comments and show their backticks"
-)]
-
 use std::{
     io::IsTerminal,
     path::{Path, PathBuf},
