@@ -34,6 +34,9 @@ pub enum Error {
     /// The database refused a statement.
     #[error(transparent)]
     Sql(#[from] Box<SqlError>),
+    /// What was to be read is not one query that only reads.
+    #[error("this is not one query that only reads: {0}")]
+    NotAQuery(String),
     /// The batch took too long and was cancelled.
     #[error("cancelled after {} s: the script's time-out", timeout.as_secs_f64())]
     Timeout {

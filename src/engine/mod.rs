@@ -5,9 +5,11 @@
 //! differs.
 
 pub mod audit;
+mod cell;
 mod error;
 pub mod ledger;
 mod postgres;
+mod read;
 mod retry;
 pub mod schema;
 mod sql_server;
@@ -22,6 +24,7 @@ use std::{
 
 use async_trait::async_trait;
 use secrecy::SecretString;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub use error::{Error, SqlError, TransactionFate};
@@ -132,11 +135,37 @@ pub trait Session: Debug + Send {
     /// Runs one query of our own with `?` placeholders.
     async fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, Error>;
 
+    /// Runs one query of a user where nothing can be changed, and hands its answer on piece by piece into `to`; the number of
+    /// rows. For a session that is in no build.
+    ///
+    /// Ends early, and without error, when nobody reads `to` any more. `timeout` is the time for the whole answer; it and
+    /// `stop` cancel the query as in `run`. What is no query, gives more than one table, or would change something is
+    /// [`Error::NotAQuery`]; rows may have been handed on before that is known. Offsets of errors are those of `query`.
+    async fn read(
+        &mut self,
+        query: &str,
+        timeout: Duration,
+        stop: &CancellationToken,
+        to: &mpsc::Sender<Answer>,
+    ) -> Result<u64, Error>;
+
     /// The columns of one of our tables in the ledger schema; empty when there is no such table.
     async fn columns(&mut self, table: schema::Table) -> Result<Vec<schema::Column>, Error>;
 
     /// The name by which our statements reach one of our tables, whatever a script did to the search path.
     fn table_name(&self, table: schema::Table) -> String;
+}
+
+/// One piece of the answer to a query, in the order in which the server sends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The names of the columns; always first, exactly once.
+    Columns(Vec<String>),
+    /// A row: each cell as text that depends on no setting of server or session; `None` is NULL.
+    ///
+    /// Numbers are in invariant form, truth values `true` and `false`, bytes `0x` and upper-case hex digits, UUIDs in lower
+    /// case, times in ISO 8601 with a blank (`2024-01-02 03:04:05.123456`) and an offset where the type has one.
+    Row(Vec<Option<String>>),
 }
 
 /// What a batch gave.

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use sbm::{
     engine::{
-        BatchResult, Engine, Error, Mode, Session, Sqlite, Value, audit,
+        Answer, BatchResult, Engine, Error, Mode, Session, Sqlite, Value, audit,
         schema::{Column, Table},
     },
     events::InProcess as Events,
@@ -14,6 +14,7 @@ use sbm::{
     queue::{InProcess, Queue},
     worker::{Shutdown, Worker, prepare::Prepared, run},
 };
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::postgres::runtime;
@@ -97,6 +98,16 @@ impl Session for Panics {
 
     async fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, Error> {
         self.0.query(sql, parameters).await
+    }
+
+    async fn read(
+        &mut self,
+        query: &str,
+        timeout: Duration,
+        stop: &CancellationToken,
+        to: &mpsc::Sender<Answer>,
+    ) -> Result<u64, Error> {
+        self.0.read(query, timeout, stop, to).await
     }
 
     async fn columns(&mut self, table: Table) -> Result<Vec<Column>, Error> {

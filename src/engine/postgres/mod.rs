@@ -4,6 +4,7 @@ mod connect;
 mod convert;
 mod lock;
 mod notices;
+mod read;
 mod session;
 mod simple;
 mod tls;

@@ -11,18 +11,19 @@ use std::{
 
 use async_trait::async_trait;
 use futures::{future::join, pin_mut};
-use tokio::task::JoinHandle;
+use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_postgres::{Client, SimpleQueryMessage, types::Type};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{
-        BatchResult, Error, Mode, Session, TransactionFate, Value,
+        Answer, BatchResult, Error, Mode, Session, TransactionFate, Value,
         schema::{Column, Table, quote_name},
     },
     connect::Dial,
     convert,
     notices::Notices,
+    read as reading,
     simple::{Failed, code_is, collect, first, first_cell, offset, read},
 };
 use crate::protocol::Platform;
@@ -111,6 +112,22 @@ impl PostgresSession {
         stop: &CancellationToken,
         work: impl Future<Output = T>,
     ) -> Guarded<T> {
+        let end = async {
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep(limit) => false,
+                () = stop.cancelled() => true,
+            }
+        };
+        self.until(end, work).await
+    }
+
+    /// Waits for `work`, which talks to the server; cancels it there when `end` comes first, and hands on what that says.
+    pub(super) async fn until<T, E>(
+        &mut self,
+        end: impl Future<Output = E>,
+        work: impl Future<Output = T>,
+    ) -> Guarded<T, E> {
         self.busy.store(true, Ordering::Relaxed);
         pin_mut!(work);
         let stopped = tokio::select! {
@@ -119,8 +136,7 @@ impl PostgresSession {
                 self.busy.store(false, Ordering::Relaxed);
                 return Guarded::Done(done);
             }
-            () = tokio::time::sleep(limit) => false,
-            () = stop.cancelled() => true,
+            stopped = end => stopped,
         };
         let cancelled = self.client.as_ref().map(|client| client.cancel_token());
         let cancel = async {
@@ -278,12 +294,12 @@ fn is_in_doubt(code: &str) -> bool {
 
 type Proof = Result<Vec<SimpleQueryMessage>, tokio_postgres::Error>;
 
-pub(super) enum Guarded<T> {
+pub(super) enum Guarded<T, E = bool> {
     Done(T),
     /// Cancelled by us; what the server still answered, if it did.
     Cancelled {
         done: Option<T>,
-        stopped: bool,
+        stopped: E,
     },
 }
 
@@ -481,6 +497,16 @@ impl Session for PostgresSession {
             .map(|row| (0..row.len()).map(|index| row.try_get(index)).collect())
             .collect::<Result<_, _>>()
             .map_err(|error| self.error(&error))
+    }
+
+    async fn read(
+        &mut self,
+        query: &str,
+        timeout: Duration,
+        stop: &CancellationToken,
+        to: &mpsc::Sender<Answer>,
+    ) -> Result<u64, Error> {
+        reading::read(self, query, timeout, stop, to).await
     }
 
     async fn columns(&mut self, table: Table) -> Result<Vec<Column>, Error> {

@@ -1,9 +1,11 @@
 //! SQL Server and Azure SQL, by way of tiberius.
 
 mod address;
+mod cells;
 mod convert;
 mod dial;
 mod proof;
+mod read;
 mod session;
 mod statements;
 pub(super) mod tables;

@@ -1,6 +1,7 @@
 //! SQLite: a server is a folder, a database is a file in it.
 
 mod lock;
+mod read;
 mod session;
 
 use std::{

@@ -15,14 +15,16 @@ use rusqlite::{
     Batch, Connection, Error as DriverError, ErrorCode, OpenFlags,
     fallible_iterator::FallibleIterator, params_from_iter, types::Value as Cell,
 };
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{
-        BatchResult, Error, Mode, Session, SqlError, TransactionFate, Value,
+        Answer, BatchResult, Error, Mode, Session, SqlError, TransactionFate, Value,
         schema::{Column, Table},
     },
     lock::Lock,
+    read,
 };
 use crate::{
     protocol::Platform,
@@ -33,18 +35,18 @@ use crate::{
 const BUSY: Duration = Duration::from_secs(5);
 
 /// How long an interrupted statement may take to come back before the connection is given up.
-const INTERRUPT_GRACE: Duration = Duration::from_secs(5);
+pub(super) const INTERRUPT_GRACE: Duration = Duration::from_secs(5);
 
 /// How long a statement of our own may take: a file system that does not answer is given up.
 const OWN_STATEMENT: Duration = Duration::from_secs(300);
 
 /// How often an interrupt is repeated. SQLite forgets one that comes between two statements.
-const INTERRUPT_EVERY: Duration = Duration::from_millis(50);
+pub(super) const INTERRUPT_EVERY: Duration = Duration::from_millis(50);
 
 /// What a thread works with; the lock moves with the connection, so it outlives a statement that nobody waits for.
 #[derive(Debug)]
-struct Inner {
-    connection: Connection,
+pub(super) struct Inner {
+    pub(super) connection: Connection,
     lock: Option<Lock>,
 }
 
@@ -67,7 +69,7 @@ impl Drop for Inner {
 #[derive(Debug)]
 pub(super) struct SqliteSession {
     path: PathBuf,
-    inner: Option<Inner>,
+    pub(super) inner: Option<Inner>,
     mode: Mode,
     wait: Duration,
     stop: CancellationToken,
@@ -126,7 +128,7 @@ impl SqliteSession {
         })
     }
 
-    fn inner(&mut self) -> Result<Inner, Error> {
+    pub(super) fn inner(&mut self) -> Result<Inner, Error> {
         self.inner
             .take()
             .ok_or_else(|| Error::Lost("an earlier statement did not come back".into()))
@@ -338,6 +340,16 @@ impl Session for SqliteSession {
             .map_err(|error| failure(&error, None, TransactionFate::Alive))
     }
 
+    async fn read(
+        &mut self,
+        query: &str,
+        timeout: Duration,
+        stop: &CancellationToken,
+        to: &mpsc::Sender<Answer>,
+    ) -> Result<u64, Error> {
+        read::read(self, query, timeout, stop, to).await
+    }
+
     async fn columns(&mut self, table: Table) -> Result<Vec<Column>, Error> {
         let sql = "SELECT name FROM pragma_table_info(?, 'main')";
         let rows = self
@@ -358,7 +370,7 @@ impl Session for SqliteSession {
 }
 
 /// `SQLITE_INTERRUPT`.
-const INTERRUPTED: &str = "9";
+pub(super) const INTERRUPTED: &str = "9";
 
 /// `SQLITE_CONSTRAINT_COMMITHOOK`: our hook turned a commit into a rollback.
 const COMMIT_REFUSED: i32 = 531;
@@ -497,7 +509,11 @@ fn is_busy(error: &DriverError) -> bool {
 }
 
 /// The driver's error in our terms. `place` is the piece that was running and where it starts.
-fn failure(error: &DriverError, place: Option<(usize, &str)>, fate: TransactionFate) -> Error {
+pub(super) fn failure(
+    error: &DriverError,
+    place: Option<(usize, &str)>,
+    fate: TransactionFate,
+) -> Error {
     let (code, message, within) = match error {
         DriverError::SqlInputError {
             error,

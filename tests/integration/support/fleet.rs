@@ -1,8 +1,12 @@
 //! A fleet of databases on one platform, so that one test body serves every platform.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use rusqlite::{Connection, types::ValueRef};
+use sbm::{
+    engine::{self, Engine},
+    protocol::{Connection as Login, Platform as Product},
+};
 use tempfile::TempDir;
 
 use super::{
@@ -176,6 +180,27 @@ impl Fleet {
                 .variable("SBM_PASSWORD", databases.server.password()),
             _ => program.option("--platform", "SQLite"),
         }
+    }
+
+    /// The engine that reaches the databases.
+    pub(crate) fn engine(&self) -> Arc<dyn Engine> {
+        let (product, login, password) = match (&self.postgres, &self.sql_server) {
+            (Some(databases), _) => {
+                let login = Login {
+                    user: Some(databases.server.user().to_owned()),
+                    connect_timeout: Duration::from_secs(30),
+                    ..Login::default()
+                };
+                (Product::PostgreSql, login, None)
+            }
+            (_, Some(databases)) => {
+                let password = databases.server.password().to_owned();
+                let login = databases.server.connection();
+                (Product::SqlServer, login, Some(password.into()))
+            }
+            _ => (Product::Sqlite, Login::default(), None),
+        };
+        engine::connect(product, &login, password, None).unwrap()
     }
 
     /// Builds all databases with a package of these files.

@@ -71,7 +71,7 @@ impl SqlServerSession {
     }
 
     /// After a batch without an error: the transaction must be the build's own.
-    pub(super) async fn prove(&mut self) -> Result<(), Error> {
+    pub(in super::super) async fn prove(&mut self) -> Result<(), Error> {
         let Some(id) = self.transaction else {
             return Ok(());
         };

@@ -1,13 +1,14 @@
 //! One connection to a SQL Server database, used by one build.
 
 mod answers;
-mod talk;
+pub(super) mod talk;
 
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use futures::{FutureExt, TryStreamExt};
 use tiberius::ToSql;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -17,13 +18,13 @@ use self::{
 
 use super::{
     super::{
-        BatchResult, Error, Mode, Session, TransactionFate, Value,
+        Answer, BatchResult, Error, Mode, Session, TransactionFate, Value,
         schema::{Column, Table},
     },
     convert::{self, quote_name},
     dial::{Dial, TdsClient},
     proof::State,
-    statements,
+    read as reading, statements,
     tap::Tap,
 };
 use crate::protocol::Platform;
@@ -37,12 +38,12 @@ pub(super) struct SqlServerSession {
     client: Option<TdsClient>,
     /// Why there is no client any more.
     lost: String,
-    tap: Tap,
+    pub(super) tap: Tap,
     mode: Mode,
     /// The build's transaction, while it is open.
     transaction: Option<i64>,
     /// Whether a script may have changed the options of the session.
-    dirty: bool,
+    pub(super) dirty: bool,
     /// Whether a script may have told the server not to run what it is sent.
     muted: bool,
     /// Whether a transaction was committed in the last statement of our own that failed.
@@ -82,8 +83,18 @@ impl SqlServerSession {
         })
     }
 
-    fn lost(&self) -> Error {
+    pub(super) fn lost(&self) -> Error {
         Error::Lost(self.lost.clone())
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.client.is_some()
+    }
+
+    /// Leaves the server, which then rolls back.
+    pub(super) fn drop_connection(&mut self, why: &str) {
+        self.client = None;
+        self.lost = why.to_owned();
     }
 
     /// Puts back the options that a script may have changed. Also wanted before our own statements: with `SET NOEXEC ON`
@@ -313,6 +324,16 @@ impl Session for SqlServerSession {
             .boxed()
         })
         .await
+    }
+
+    async fn read(
+        &mut self,
+        query: &str,
+        timeout: Duration,
+        stop: &CancellationToken,
+        to: &mpsc::Sender<Answer>,
+    ) -> Result<u64, Error> {
+        reading::read(self, query, timeout, stop, to).await
     }
 
     async fn columns(&mut self, table: Table) -> Result<Vec<Column>, Error> {

@@ -22,7 +22,7 @@ const CANCEL_GRACE: Duration = Duration::from_secs(5);
 const OWN_STATEMENT: Duration = Duration::from_secs(300);
 
 /// What became of some work with the driver.
-pub(super) enum Driven<T> {
+pub(in super::super) enum Driven<T, E = bool> {
     /// The server answered.
     Done(T),
     /// The server refused, and the connection can be used on.
@@ -30,9 +30,9 @@ pub(super) enum Driven<T> {
     /// The driver does not understand what the server sent; the connection is dropped.
     Unreadable(tiberius::error::Error),
     /// Cancelled on the server, which obeyed.
-    Cancelled { stopped: bool },
+    Cancelled { stopped: E },
     /// Cancelled, but the server did not obey in time; the connection is dropped.
-    Deaf { stopped: bool },
+    Deaf { stopped: E },
     /// The connection is gone.
     Lost,
 }
@@ -48,6 +48,22 @@ impl SqlServerSession {
         stop: &CancellationToken,
         work: impl for<'c> FnOnce(&'c mut TdsClient) -> BoxFuture<'c, DriverResult<T>>,
     ) -> Driven<T> {
+        let end = async {
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep(limit) => false,
+                () = stop.cancelled() => true,
+            }
+        };
+        self.drive_until(end, work).await
+    }
+
+    /// Does `work`; when `end` comes first, it is cancelled on the server, and what that says is handed on.
+    pub(in super::super) async fn drive_until<T, E>(
+        &mut self,
+        end: impl Future<Output = E>,
+        work: impl for<'c> FnOnce(&'c mut TdsClient) -> BoxFuture<'c, DriverResult<T>>,
+    ) -> Driven<T, E> {
         let Some(mut client) = self.client.take() else {
             return Driven::Lost;
         };
@@ -57,8 +73,7 @@ impl SqlServerSession {
             tokio::select! {
                 biased;
                 done = guarded => return self.finish(client, done),
-                () = tokio::time::sleep(limit) => false,
-                () = stop.cancelled() => true,
+                stopped = end => stopped,
             }
         };
         let cancel = AssertUnwindSafe(self.tap.listen(client.cancel_query())).catch_unwind();
@@ -78,11 +93,11 @@ impl SqlServerSession {
     }
 
     /// Keeps the client where it can be used on.
-    pub(super) fn finish<T>(
+    pub(super) fn finish<T, E>(
         &mut self,
         client: TdsClient,
         done: std::thread::Result<DriverResult<T>>,
-    ) -> Driven<T> {
+    ) -> Driven<T, E> {
         use tiberius::error::Error as Driver;
         match done {
             Ok(Ok(value)) => {
