@@ -64,7 +64,11 @@ async fn run(
     let (folder, _lock) = record::begin(&settings.root_logging_path, &job, &inputs.package, &plan)?;
     let targets: Vec<(TargetKey, Target)> = plan.into_targets();
 
-    for line in &inputs.warnings {
+    for line in inputs
+        .warnings
+        .iter()
+        .chain(&prepared.why_not_transactional)
+    {
         reporter.message(line);
     }
     let (publisher, subscription) = events::InProcess::new();

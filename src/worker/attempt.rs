@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     engine::{Error, Mode, Session, audit, connect_with_retry, ledger, schema},
-    protocol::{ErrorReport, Platform, State, Target, TargetKey},
+    protocol::{ErrorReport, State, Target, TargetKey},
 };
 
 /// How long logins are repeated.
@@ -88,6 +88,8 @@ pub(super) struct Database {
     pub(super) before: Option<ledger::Progress>,
     /// Whether scripts run in it; not when an earlier attempt of this run committed it.
     pub(super) runs: bool,
+    /// Whether it has our tables; it lacks them in a trial that could not take them back.
+    pub(super) has_tables: bool,
     pub(super) done: Vec<Done>,
     pub(super) once: HashMap<Uuid, Option<String>>,
 }
@@ -157,7 +159,7 @@ impl<'a> Attempt<'a> {
     }
 
     pub(super) fn mode(&self) -> Mode {
-        if self.worker.job.build.transactional {
+        if self.worker.prepared.transactional {
             Mode::Transactional
         } else {
             Mode::Autocommit
@@ -184,7 +186,7 @@ impl<'a> Attempt<'a> {
             .collect();
         names.sort();
         for name in names {
-            let session = self
+            let (session, has_tables) = self
                 .open(&name)
                 .await
                 .map_err(|error| Self::halt(&name, &error))?;
@@ -195,6 +197,7 @@ impl<'a> Attempt<'a> {
                 row,
                 before: None,
                 runs: true,
+                has_tables,
                 done,
                 once,
             });
@@ -202,7 +205,7 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    async fn open(&mut self, name: &str) -> Result<Box<dyn Session>, Error> {
+    async fn open(&mut self, name: &str) -> Result<(Box<dyn Session>, bool), Error> {
         let engine = &*self.worker.engine;
         let server = &self.target.server;
         let mut session =
@@ -210,8 +213,8 @@ impl<'a> Attempt<'a> {
         session
             .lock(self.mode(), self.worker.job.build.lock_wait, self.stop)
             .await?;
-        prepare_tables(&mut *session, engine.platform(), self.trial()).await?;
-        Ok(session)
+        let has_tables = schema::prepare(&mut *session, engine.platform(), self.trial()).await?;
+        Ok((session, has_tables))
     }
 
     /// Run-once scripts ask the audit table, before anything runs, whether they have run before.
@@ -231,6 +234,7 @@ impl<'a> Attempt<'a> {
                 continue;
             }
             let found = match elsewhere::database(self.worker, &name) {
+                None if !self.databases[index].has_tables => Ok(HashMap::new()),
                 None => audit::already_run(&mut *self.databases[index].session, &ids, None).await,
                 Some(other) => elsewhere::already_run(self, other, index, &ids).await,
             };
@@ -372,23 +376,6 @@ impl<'a> Attempt<'a> {
             ..report(database, error)
         }
     }
-}
-
-/// Makes the tables that are missing: before the build's transaction, or within it when a trial shall leave nothing.
-pub(super) async fn prepare_tables(
-    session: &mut dyn Session,
-    platform: Platform,
-    trial: bool,
-) -> Result<(), Error> {
-    let changes = schema::Changes::needed(session, platform).await?;
-    if trial {
-        session.begin().await?;
-        return changes.apply(session, platform).await;
-    }
-    if !changes.is_empty() {
-        changes.apply(session, platform).await?;
-    }
-    session.begin().await
 }
 
 /// The audit rows of scripts that ran.

@@ -17,6 +17,7 @@ mod engines;
 mod fleets;
 mod formats;
 mod fuzzing;
+mod mysql;
 mod postgres;
 mod queries;
 mod reads;

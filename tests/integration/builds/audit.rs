@@ -15,6 +15,9 @@ fn utc(fleet: &Fleet, seconds: i32) -> String {
                 "SELECT CONVERT(varchar(23), DATEADD(second, {seconds}, SYSUTCDATETIME()), 121)"
             )
         }
+        Platform::MySql => {
+            format!("SELECT CAST(UTC_TIMESTAMP(6) + INTERVAL {seconds} SECOND AS char)")
+        }
         Platform::Postgres => {
             format!("SELECT timezone('UTC', clock_timestamp()) + interval '{seconds} seconds'")
         }
@@ -148,6 +151,7 @@ on_each_platform!(an_older_table_is_brought_up_to_date, 1, |fleet| {
         Platform::Sqlite => ("text", "text", "1"),
         Platform::Postgres => ("uuid", "varchar(50)", "true"),
         Platform::SqlServer => ("uniqueidentifier", "varchar(50)", "1"),
+        Platform::MySql => ("char(36)", "varchar(50)", "1"),
     };
     fleet.sql(
         0,
@@ -179,7 +183,8 @@ on_each_platform!(an_older_table_is_brought_up_to_date, 1, |fleet| {
 });
 
 on_each_platform!(an_upgrade_needs_no_successful_build, 1, |fleet| {
-    fleet.build(&[("1.sql", "no SQL")]).expect_code(1);
+    let failing = "INSERT INTO missing VALUES (1);";
+    fleet.build(&[("1.sql", failing)]).expect_code(1);
     assert_eq!(fleet.rows(0, "SqlBuild_Logging"), Some(0));
     assert_eq!(fleet.rows(0, "SqlBuild_Ledger"), Some(0));
     fleet.build(&[("1.sql", "SELECT 1;")]).expect_code(0);

@@ -114,6 +114,11 @@ fn outside(fleet: &Fleet) -> [(&'static str, &'static str); 2] {
             ),
             ("EXEC sp_updatestats", "sp_updatestats"),
         ],
+        // What cannot be rolled back makes a build there one without a transaction; so only what ends one is refused.
+        Platform::MySql => [
+            ("COMMIT", "COMMIT"),
+            ("SET autocommit = 1", "SET autocommit"),
+        ],
         Platform::Sqlite => [
             ("VACUUM", "VACUUM"),
             ("PRAGMA journal_mode = DELETE", "PRAGMA journal_mode"),

@@ -2,14 +2,26 @@
 
 use crate::support::fleet::{Fleet, Platform, on_each_platform};
 
+/// Another word for COMMIT, where there is one.
+fn end(fleet: &Fleet) -> &'static str {
+    match fleet.platform {
+        Platform::MySql => "COMMIT WORK",
+        _ => "END",
+    }
+}
+
 on_each_platform!(
     transaction_statements_are_taken_out_when_asked,
     1,
     |fleet| {
         let fleet = fleet.with_trace();
         let script = "BEGIN;\nINSERT INTO trace (what) VALUES ('COMMIT; ROLLBACK;');\n-- COMMIT;\n/* ROLLBACK; */\nCOMMIT;\n\
-                  BEGIN TRANSACTION; INSERT INTO trace (what) VALUES ('2'); END;\nROLLBACK;\n";
-        let files = [("sbm.yaml", "strip_transactions: true"), ("1.sql", script)];
+                  BEGIN TRANSACTION; INSERT INTO trace (what) VALUES ('2'); END;\nROLLBACK;\n"
+            .replace("END", end(&fleet));
+        let files = [
+            ("sbm.yaml", "strip_transactions: true"),
+            ("1.sql", script.as_str()),
+        ];
         fleet.build(&files).expect_code(0);
         assert_eq!(fleet.trace(0), ["COMMIT; ROLLBACK;", "2"]);
         // What is kept for people is the text as it was written.
@@ -83,13 +95,16 @@ on_each_platform!(
             .build(&[
                 ("1.sql", "INSERT INTO trace (what) VALUES ('1');"),
                 ("sub/2.sql", "SELECT 1;\n\nSELECT 2; COMMIT;\n"),
-                ("3.sql", "BEGIN;\nSELECT 1;\nEND;"),
+                ("3.sql", &format!("BEGIN;\nSELECT 1;\n{};", end(&fleet))),
             ])
             .expect_code(2);
         for part in [
             "sub/2.sql:3: COMMIT",
             "3.sql:1: BEGIN",
-            "3.sql:3: END",
+            match fleet.platform {
+                Platform::MySql => "3.sql:3: COMMIT",
+                _ => "3.sql:3: END",
+            },
             "strip_transactions: true",
             "--transactional false",
         ] {

@@ -100,6 +100,7 @@ fn endless(fleet: &Fleet) -> &'static str {
         Platform::SqlServer => {
             "SELECT COUNT_BIG(*) AS n FROM sys.all_columns a CROSS JOIN sys.all_columns b CROSS JOIN sys.all_columns c"
         }
+        Platform::MySql => "SELECT SLEEP(600) AS n",
         Platform::Sqlite => {
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) AS n FROM n"
         }

@@ -43,6 +43,7 @@ fn wide(platform: Platform, rows: u32) -> String {
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) \
              SELECT hex(zeroblob(50000)) AS a FROM n"
         ),
+        Platform::MySql => format!("SELECT repeat('x', 100000) AS a FROM seq_1_to_{rows}"),
         Platform::Postgres => {
             format!("SELECT repeat('x', 100000) AS a FROM generate_series(1, {rows})")
         }
