@@ -1,7 +1,7 @@
 //! One query on every database of a target list, and its answers in one result.
 //!
-//! Each database is [asked](ask) within the same limits as builds; its answer goes into a [file of its own](spill) first. The
-//! [writer](gather) puts the answers one behind the other in the order of the list, whole or not at all, so memory is bounded
+//! Each database is asked within the same limits as builds; its answer goes into a file of its own first. The
+//! writer puts the answers one behind the other in the order of the list, whole or not at all, so memory is bounded
 //! by the rows in flight, whatever their number and that of the databases. [`Outcome`] is what is told of it.
 
 mod ask;
