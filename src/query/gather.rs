@@ -24,7 +24,7 @@ use super::{
 use crate::{
     engine::Engine,
     protocol::{ErrorReport, TargetKey},
-    queue::{self, Delivery, InProcess, Queue},
+    queue::{self, Delivery, InProcess, Purpose, Queue, Received},
     worker::Signals,
 };
 
@@ -88,7 +88,10 @@ pub(crate) async fn gather(
         .map(|(index, asked)| (asked.target.key(platform), index))
         .collect();
     let targets = asked.iter().map(|asked| asked.target.clone()).collect();
-    queue.send_all(targets).await.map_err(io::Error::other)?;
+    queue
+        .send_all(targets, Purpose::Build)
+        .await
+        .map_err(io::Error::other)?;
     let mut run = Run {
         engine,
         asking,
@@ -183,9 +186,10 @@ impl Run {
                     Ok(())
                 }
                 Some(ended) = self.running.join_next_with_id(), if !self.running.is_empty() => self.settle(ended).await,
-                delivery = self.queue.receive(), if accepting => delivery.map(|delivery| match delivery {
-                    Some(delivery) => self.start(delivery),
-                    None => accepting = false,
+                received = self.queue.receive(TICK), if accepting => received.map(|received| match received {
+                    Received::Delivery(delivery) => self.start(*delivery),
+                    Received::Nothing => {}
+                    Received::Closed | Received::Gone => accepting = false,
                 }),
                 _ = ticks.tick() => {
                     tell(&self.progress());

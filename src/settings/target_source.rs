@@ -76,6 +76,7 @@ fn place(reader: &mut Reader<'_>, typed: &TargetArguments) -> (Option<String>, O
 /// The targets of `build`: a file, one pair, or the databases that the package names.
 pub(super) fn read_any(reader: &mut Reader<'_>, typed: &TargetArguments) -> TargetSource {
     let (server, database) = place(reader, typed);
+    reader.note("--override", typed.r#override.as_deref(), "");
     let Some(text) = typed.r#override.as_deref() else {
         return inferred(reader, server, database);
     };
