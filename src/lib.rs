@@ -25,6 +25,8 @@ pub mod report;
 #[cfg(feature = "deploy")]
 pub mod run;
 #[cfg(feature = "deploy")]
+pub mod secrets;
+#[cfg(feature = "deploy")]
 pub mod settings;
 pub mod sql;
 #[cfg(feature = "deploy")]

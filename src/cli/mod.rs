@@ -15,6 +15,8 @@ mod package;
 mod print;
 mod refusal;
 mod rerun;
+mod savesettings;
+mod settings;
 mod threaded;
 mod tree;
 mod unpack;
@@ -76,6 +78,11 @@ impl Invocation {
             Command::Unpack(typed) => unpack::run(&typed),
             Command::Ledger { command } => ledger::run(command),
             Command::Demo(typed) => demo::run(&typed).await,
+            Command::Settings { command } => settings::run(command),
+            Command::Containerapp { command } => savesettings::run(command),
+            Command::K8s { command } => savesettings::run(command),
+            Command::Aci { command } => savesettings::run(command),
+            Command::Batch { command } => savesettings::run(command),
         }
     }
 }

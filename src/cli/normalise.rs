@@ -16,7 +16,21 @@ const SHORT_NAMES: [(&str, &str); 9] = [
 ];
 
 /// The options whose value is never looked into.
-const SECRETS: [&str; 2] = ["--password", "-p"];
+pub(super) const SECRETS: [&str; 13] = [
+    "--password",
+    "-p",
+    "--settingsfilekey",
+    "--storageaccountkey",
+    "--batchaccountkey",
+    "-k",
+    "--registrypassword",
+    "--servicebustopicconnection",
+    "--sb",
+    "-sb",
+    "--eventhubconnection",
+    "--eh",
+    "-eh",
+];
 
 /// The same command line, such that every option has its long name or one letter, and `=` before an attached value.
 ///
@@ -140,7 +154,13 @@ mod tests {
 
     #[test]
     fn passwords_are_never_changed() {
-        for option in ["--password", "-p"] {
+        for option in [
+            "--password",
+            "-p",
+            "--settingsfilekey",
+            "--storageaccountkey",
+            "-k",
+        ] {
             for secret in ["-pd", "--a:b", "-?", "--"] {
                 let words = [option, secret, "--trial:true"];
                 assert_eq!(normal_words(&words), [option, secret, "--trial=true"]);

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue};
 
+use super::normalise::SECRETS;
 use crate::ExitCode;
 
 /// A command line that is not run.
@@ -33,10 +34,8 @@ impl Refusal {
 
 /// A password with blanks and without quotes falls into words, of which the parser names the second as unexpected.
 fn hide_parts_of_passwords(error: &mut clap::Error, words: &[OsString]) {
-    let has_password = words.iter().filter_map(|word| word.to_str()).any(|word| {
-        let is_short = word.starts_with("-p") && !word.starts_with("--");
-        is_short || word.starts_with("--password")
-    });
+    let mut words = words.iter().filter_map(|word| word.to_str());
+    let has_password = words.any(|word| SECRETS.iter().any(|option| word.starts_with(option)));
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else {
         return;
     };

@@ -68,9 +68,8 @@ fn part(name: &str) -> Part {
     match name {
         "--override" | "--server" | "-s" | "--database" | "-d" => Part::Targets,
         _ if is_joined(name) && !name.starts_with("-p") => Part::Targets,
-        "--resume" | "--redo" | "--finish-partial" | "--finishpartial" | "--password" | "-p" => {
-            Part::Dropped
-        }
+        "--resume" | "--redo" | "--finish-partial" | "--finishpartial" | "--password" | "-p"
+        | "--settingsfilekey" => Part::Dropped,
         _ if is_joined(name) => Part::Dropped,
         _ => Part::Base,
     }
@@ -117,6 +116,8 @@ mod tests {
             "sbm threaded run --password geheim -P p",
             "sbm threaded run --password=geheim -P p",
             "sbm threaded run -pgeheim -P p",
+            "sbm threaded run --settingsfilekey geheim -P p",
+            "sbm threaded run --settingsfilekey=geheim -P p",
         ] {
             assert_eq!(command(line).base, "sbm threaded run -P p", "{line}");
         }

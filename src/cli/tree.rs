@@ -7,10 +7,10 @@ use log::LevelFilter;
 
 use super::{
     add::AddArguments, create::CreateCommand, gethash::GethashArguments, ledger::LedgerCommand,
-    list::ListArguments, package::PackageArguments, threaded::ThreadedCommand,
-    unpack::UnpackArguments,
+    list::ListArguments, package::PackageArguments, savesettings::BackendCommand,
+    settings::SettingsCommand, threaded::ThreadedCommand, unpack::UnpackArguments,
 };
-use crate::settings::{BuildArguments, DemoArguments};
+use crate::settings::{Aci, Batch, BuildArguments, ContainerApp, DemoArguments, Kubernetes};
 
 #[expect(
     clippy::doc_markdown,
@@ -77,6 +77,44 @@ pub(super) enum Command {
     },
     /// Show a run on SQLite databases made for it; nothing needs to be installed.
     Demo(DemoArguments),
+    /// Show what a command would use, and where each value comes from.
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Settings {
+        #[command(subcommand)]
+        command: SettingsCommand,
+    },
+    /// Settings files for Azure Container Apps.
+    #[command(
+        visible_alias = "ca",
+        subcommand_required = true,
+        arg_required_else_help = true
+    )]
+    Containerapp {
+        #[command(subcommand)]
+        command: BackendCommand<ContainerApp>,
+    },
+    /// Settings files for Kubernetes.
+    #[command(
+        visible_alias = "aks",
+        subcommand_required = true,
+        arg_required_else_help = true
+    )]
+    K8s {
+        #[command(subcommand)]
+        command: BackendCommand<Kubernetes>,
+    },
+    /// Settings files for Azure Container Instances.
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Aci {
+        #[command(subcommand)]
+        command: BackendCommand<Aci>,
+    },
+    /// Settings files for Azure Batch.
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Batch {
+        #[command(subcommand)]
+        command: BackendCommand<Batch>,
+    },
 }
 
 /// The reference program's names of the levels, and those of `RUST_LOG`, in any case.

@@ -268,6 +268,12 @@ impl FromStr for ConcurrencyType {
     }
 }
 
+impl fmt::Display for SslMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 impl FromStr for SslMode {
     type Err = UnknownWord;
 

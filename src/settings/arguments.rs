@@ -11,9 +11,14 @@
 use clap::Args;
 use secrecy::SecretString;
 
+use super::{SettingsFileArguments, sources::secret};
+
 /// The options of `threaded run`.
 #[derive(Args, Clone, Debug, Default)]
 pub struct RunArguments {
+    /// Where settings come from that are not typed.
+    #[command(flatten)]
+    pub file: SettingsFileArguments,
     /// What is built.
     #[command(flatten)]
     pub package: PackageArguments,
@@ -123,10 +128,6 @@ pub struct LoginArguments {
     /// How long a login may take [default: 20].
     #[arg(long, value_name = "SECONDS")]
     pub connecttimeout: Option<String>,
-}
-
-fn secret(text: &str) -> Result<SecretString, std::convert::Infallible> {
-    Ok(SecretString::from(text))
 }
 
 /// How each database is built.

@@ -106,6 +106,7 @@ fn check_without_transaction(reader: &mut Reader<'_>, build: &BuildOptions) {
 }
 
 fn lock_wait(reader: &mut Reader<'_>, given: Option<&str>) -> Option<Duration> {
+    reader.note("--lockwait", given, "");
     given?;
     Some(reader.seconds("--lockwait", given, 0, 0..=604_800))
 }

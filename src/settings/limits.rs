@@ -24,6 +24,7 @@ pub(super) fn read(reader: &mut Reader<'_>, typed: &LimitArguments) -> Limits {
 }
 
 fn size(reader: &mut Reader<'_>, option: &str, given: Option<&str>, default: u64) -> u64 {
+    reader.note(option, given, default);
     let Some(text) = given else {
         return default;
     };

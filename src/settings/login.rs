@@ -2,13 +2,14 @@
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{LoginArguments, reader::Reader};
-use crate::protocol::{Connection, Platform, SslMode};
+use super::{LoginArguments, Source, file::document::MASK, reader::Reader};
+use crate::{
+    protocol::{Connection, Platform, SslMode},
+    secrets::SecretName,
+};
 
 /// The variable that holds the login name when no option does.
 pub(super) const USERNAME_VARIABLE: &str = "SBM_USERNAME";
-/// The variable that holds the password when no option does.
-pub(super) const PASSWORD_VARIABLE: &str = "SBM_PASSWORD";
 /// The variable that holds an access token of Entra ID, for SQL Server in place of name and password.
 pub(super) const TOKEN_VARIABLE: &str = "SBM_ACCESS_TOKEN";
 
@@ -18,9 +19,15 @@ pub(super) fn read(
     typed: &LoginArguments,
     platform: Platform,
 ) -> (Connection, Option<SecretString>) {
-    auth_type(reader, typed.authtype.as_deref());
+    auth_type(reader, typed.authtype.as_deref(), platform);
+    let token = token(reader, typed, platform);
+    let user = match &token {
+        // The token says who logs in; a login without a name is how the engine knows.
+        Some(_) => None,
+        None => user(reader, typed, platform),
+    };
     let connection = Connection {
-        user: user(reader, typed, platform),
+        user,
         ssl_mode: ssl_mode(reader, typed),
         ssl_root_cert: ssl_root_cert(reader, typed),
         connect_timeout: reader.seconds(
@@ -34,20 +41,12 @@ pub(super) fn read(
         refuse_login(reader, typed);
         return (connection, None);
     }
-    match token(reader, typed, platform) {
-        Some(token) => {
-            // The token says who logs in; a login without a name is how the engine knows.
-            let connection = Connection {
-                user: None,
-                ..connection
-            };
-            (connection, Some(token))
-        }
-        None => (connection, password(reader, typed)),
-    }
+    let password = token.or_else(|| password(reader, typed));
+    (connection, password)
 }
 
-/// The access token, unless options name a user. A name that only a variable holds may be meant for other commands.
+/// The access token, unless options name a user. A name that only a variable or a file holds may be meant for other
+/// commands.
 fn token(
     reader: &mut Reader<'_>,
     typed: &LoginArguments,
@@ -56,12 +55,18 @@ fn token(
     if platform != Platform::SqlServer || typed.username.is_some() || typed.password.is_some() {
         return None;
     }
-    reader.variable(TOKEN_VARIABLE).map(SecretString::from)
+    let token = reader.variable(TOKEN_VARIABLE).map(SecretString::from)?;
+    reader.note("--username", None, "");
+    let source = Source::Variable(TOKEN_VARIABLE.to_owned());
+    reader.record("--password", Some(MASK.to_owned()), source);
+    Some(token)
 }
 
 /// Knows the names of the reference program's types; only `Password` can be used so far.
-fn auth_type(reader: &mut Reader<'_>, given: Option<&str>) {
-    let Some(text) = given else {
+fn auth_type(reader: &mut Reader<'_>, given: Option<&str>, platform: Platform) {
+    let text = reader.given("--authtype", given, &"Password");
+    // Where nobody logs in, a variable or a file is there for other commands.
+    let Some(text) = text.filter(|_| given.is_some() || platform != Platform::Sqlite) else {
         return;
     };
     let problem = match text.trim().to_ascii_lowercase().as_str() {
@@ -70,38 +75,44 @@ fn auth_type(reader: &mut Reader<'_>, given: Option<&str>) {
             "this version cannot log in so yet; use Password, with --username and --password or \
              SBM_USERNAME and SBM_PASSWORD"
         }
-        "windows" | "azureadintegrated" => {
-            "needs a signed-in Windows user, which a build machine does not have; use Password"
-        }
-        "azureadinteractive" => {
-            "needs a person at a browser, and this program never asks; use Password"
-        }
-        _ => "accepted is Password",
+        other => needs_a_person(other).unwrap_or("accepted is Password"),
     };
-    reader.fault("--authtype", given, problem);
+    reader.fault("--authtype", Some(&text), problem);
+}
+
+/// Why a type cannot be used where nobody sits, whatever the version.
+pub(super) fn needs_a_person(name: &str) -> Option<&'static str> {
+    match name.to_ascii_lowercase().as_str() {
+        "windows" | "azureadintegrated" => Some(
+            "needs a signed-in Windows user, which a build machine does not have; use Password",
+        ),
+        "azureadinteractive" => {
+            Some("needs a person at a browser, and this program never asks; use Password")
+        }
+        _ => None,
+    }
 }
 
 fn user(reader: &mut Reader<'_>, typed: &LoginArguments, platform: Platform) -> Option<String> {
     if platform == Platform::Sqlite {
         return None;
     }
-    let user = match &typed.username {
-        Some(name) => reader.text("--username", Some(name)),
-        None => reader.variable(USERNAME_VARIABLE),
-    };
-    // Of a platform that was refused nothing more is asked.
+    let given = typed.username.as_deref().map(SecretString::from);
+    let user = reader.secret("--username", SecretName::UserName, given.as_ref());
+    let user = user.and_then(|user| reader.check_text("--username", Some(user.expose_secret())));
+    // Of a platform that was refused nothing more is asked, and a file that cannot be opened may hold the name.
     let asked = matches!(platform, Platform::PostgreSql | Platform::SqlServer)
-        && !reader.is_refused("--platform");
-    if asked
-        && user.is_none()
-        && typed.username.is_none()
-        && token(reader, typed, platform).is_none()
-    {
+        && !["--platform", "--settingsfile", "--settingsfilekey"]
+            .iter()
+            .any(|option| reader.is_refused(option));
+    if asked && user.is_none() && typed.username.is_none() {
         let token = match platform {
             Platform::SqlServer => format!(", or an access token in {TOKEN_VARIABLE}"),
             _ => String::new(),
         };
-        let problem = format!("needed for {platform}, here or in {USERNAME_VARIABLE}{token}");
+        let problem = format!(
+            "needed for {platform}, here, in {USERNAME_VARIABLE} or in a settings file{token}"
+        );
         reader.fault("--username", None, problem);
     }
     user
@@ -109,11 +120,8 @@ fn user(reader: &mut Reader<'_>, typed: &LoginArguments, platform: Platform) -> 
 
 /// An empty password is none: some servers trust certain addresses.
 fn password(reader: &mut Reader<'_>, typed: &LoginArguments) -> Option<SecretString> {
-    let from_variable = || reader.variable(PASSWORD_VARIABLE).map(SecretString::from);
-    typed
-        .password
-        .clone()
-        .or_else(from_variable)
+    reader
+        .secret("--password", SecretName::Password, typed.password.as_ref())
         .filter(|password| !password.expose_secret().is_empty())
 }
 
@@ -122,7 +130,8 @@ fn ssl_mode(reader: &mut Reader<'_>, typed: &LoginArguments) -> SslMode {
     let mode = reader.word("--sslmode", given, SslMode::default());
     let option = "--trustservercertificate";
     let trust = typed.trustservercertificate.as_deref();
-    if !reader.flag(option, trust, false) {
+    // A mode that was typed wins over a file or a variable that says less.
+    if !reader.flag(option, trust, false) || (given.is_some() && trust.is_none()) {
         return mode;
     }
     if matches!(
@@ -178,6 +187,8 @@ fn refuse_login(reader: &mut Reader<'_>, typed: &LoginArguments) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const PASSWORD_VARIABLE: &str = "SBM_PASSWORD";
 
     type Login = (Connection, Option<SecretString>);
 

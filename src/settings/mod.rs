@@ -8,13 +8,18 @@ mod build_options;
 mod demo;
 mod environment;
 mod fault;
+mod file;
 mod ledger;
 mod limits;
 mod login;
 mod package_source;
 mod reader;
+mod resolve;
 mod resume;
 mod run;
+mod save;
+mod show;
+mod sources;
 mod target_source;
 
 pub use arguments::{
@@ -24,12 +29,18 @@ pub use arguments::{
 pub use demo::{DemoArguments, DemoSettings};
 pub use environment::{Environment, process_environment};
 pub use fault::{Fault, Faults};
+pub use file::{SettingsFile, rewritten, sealed, unsealed};
 pub use ledger::{LedgerArguments, LedgerSettings};
 pub use limits::limits;
 pub use package_source::PackageSource;
 pub use resume::Resume;
 pub use run::RunSettings;
+pub use save::{Aci, Backend, Batch, ContainerApp, Kubernetes, SaveArguments, save};
+pub use show::{OtherSettings, ShowArguments, ShownSettings};
+pub use sources::{Answers, Setting, SettingsFileArguments, Source};
 pub use target_source::TargetSource;
 
+#[cfg(test)]
+mod source_tests;
 #[cfg(test)]
 mod tests;

@@ -26,6 +26,8 @@ impl PackageSource {
 pub(super) fn read(reader: &mut Reader<'_>, typed: &PackageArguments) -> PackageSource {
     let folder = typed.scriptsrcdir.as_deref();
     let package = typed.packagename.as_deref();
+    reader.note("--packagename", package, "");
+    reader.note("--scriptsrcdir", folder, "");
     match (folder, package) {
         (Some(_), _) => {
             if package.is_some() {

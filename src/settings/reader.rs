@@ -2,40 +2,64 @@
 
 use std::{fmt::Display, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
-use super::{Environment, Fault, Faults, environment::expand};
+use super::{
+    Environment, Fault, Faults, Setting, SettingsFile, environment::expand, resolve::Faulty,
+    sources::Answers,
+};
 use crate::protocol::Platform;
 
 /// Turns texts into values. After a fault it answers with the default, for nothing but to find the next fault.
+///
+/// What an option does not give, its variable may give, or the settings file: see `resolve`.
 pub(super) struct Reader<'a> {
-    environment: Environment<'a>,
-    faults: Vec<Fault>,
+    pub(super) environment: Environment<'a>,
+    pub(super) file: Option<SettingsFile>,
+    pub(super) answers: Answers,
+    pub(super) faults: Vec<Faulty>,
+    pub(super) settings: Vec<Setting>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(environment: Environment<'a>) -> Self {
         Self {
             environment,
+            file: None,
+            answers: Answers::default(),
             faults: Vec::new(),
+            settings: Vec::new(),
         }
     }
 
     /// The faults met so far, as an error when there are any.
     pub(super) fn finish(self) -> Result<(), Faults> {
-        Faults::check(self.faults)
+        Faults::check(self.faults.into_iter().map(|faulty| faulty.fault).collect())
     }
 
-    /// Keeps a fault.
+    /// Keeps a fault, once. It names what gave the value: the option, the variable or the place in the file.
     pub(super) fn fault(&mut self, option: &str, value: Option<&str>, problem: impl Display) {
-        self.faults.push(Fault {
-            option: option.to_owned(),
-            value: value.map(str::to_owned),
-            problem: problem.to_string(),
-        });
+        self.keep(
+            option,
+            Fault {
+                option: self.origin(option),
+                value: value.map(str::to_owned),
+                problem: problem.to_string(),
+            },
+        );
+    }
+
+    /// Keeps a fault of `option`, once.
+    pub(super) fn keep(&mut self, option: &str, fault: Fault) {
+        if !self.faults.iter().any(|known| known.fault == fault) {
+            self.faults.push(Faulty {
+                option: option.to_owned(),
+                fault,
+            });
+        }
     }
 
     /// Whether the value of `option` has been refused, so that what would follow from it need not be asked for.
     pub(super) fn is_refused(&self, option: &str) -> bool {
-        self.faults.iter().any(|fault| fault.option == option)
+        self.faults.iter().any(|faulty| faulty.option == option)
     }
 
     /// The value of an environment variable; one without any text counts as not set.
@@ -45,14 +69,14 @@ impl<'a> Reader<'a> {
 
     /// `true` or `false` in any case.
     pub(super) fn flag(&mut self, option: &str, given: Option<&str>, default: bool) -> bool {
-        let Some(text) = given else {
+        let Some(text) = self.given(option, given, &default) else {
             return default;
         };
         match text.trim().to_ascii_lowercase().as_str() {
             "true" => true,
             "false" => false,
             _ => {
-                self.fault(option, given, "accepted are true and false");
+                self.fault(option, Some(&text), "accepted are true and false");
                 default
             }
         }
@@ -69,7 +93,7 @@ impl<'a> Reader<'a> {
     where
         T: FromStr + PartialOrd + Display + Copy,
     {
-        let Some(text) = given else {
+        let Some(text) = self.given(option, given, &default) else {
             return default;
         };
         match text.trim().parse() {
@@ -77,7 +101,7 @@ impl<'a> Reader<'a> {
             _ => {
                 let (from, to) = (accepted.start(), accepted.end());
                 let problem = format!("accepted is a whole number from {from} to {to}");
-                self.fault(option, given, problem);
+                self.fault(option, Some(&text), problem);
                 default
             }
         }
@@ -97,9 +121,9 @@ impl<'a> Reader<'a> {
     /// One of the words of `T`, whose error says which these are.
     pub(super) fn word<T>(&mut self, option: &str, given: Option<&str>, default: T) -> T
     where
-        T: FromStr<Err: Display>,
+        T: FromStr<Err: Display> + Display,
     {
-        let Some(text) = given else {
+        let Some(text) = self.given(option, given, &default) else {
             return default;
         };
         text.parse().unwrap_or_else(|problem: T::Err| {
@@ -111,6 +135,11 @@ impl<'a> Reader<'a> {
 
     /// A text that is more than blanks.
     pub(super) fn text(&mut self, option: &str, given: Option<&str>) -> Option<String> {
+        self.note(option, given, "");
+        self.check_text(option, given)
+    }
+
+    pub(super) fn check_text(&mut self, option: &str, given: Option<&str>) -> Option<String> {
         let text = given?.trim();
         if text.is_empty() {
             self.fault(
@@ -129,12 +158,13 @@ impl<'a> Reader<'a> {
 
     /// A path, with the environment variables in it replaced.
     pub(super) fn path(&mut self, option: &str, given: Option<&str>) -> Option<PathBuf> {
-        let text = self.text(option, given)?;
+        let given = self.given(option, given, &"");
+        let text = self.check_text(option, given.as_deref())?;
         match expand(&text, self.environment) {
             Ok(path) => Some(PathBuf::from(path)),
             Err(name) => {
                 let problem = format!("the environment variable {name} is not set");
-                self.fault(option, given, problem);
+                self.fault(option, given.as_deref(), problem);
                 None
             }
         }
@@ -146,7 +176,7 @@ impl<'a> Reader<'a> {
         if platform == Platform::MySql {
             let problem =
                 "not built into this version yet; accepted are SqlServer, PostgreSQL and SQLite";
-            self.fault("--platform", given, problem);
+            self.fault("--platform", Some(platform.name()), problem);
         }
         platform
     }

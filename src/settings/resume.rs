@@ -37,6 +37,8 @@ impl Again {
 }
 
 pub(super) fn read(reader: &mut Reader<'_>, typed: &RunOptionArguments) -> (Resume, Again) {
+    reader.note("--resume", typed.resume.as_deref(), "");
+    reader.note("--redo", typed.redo.as_deref(), "");
     let resume = resume(reader, typed.resume.as_deref());
     let mut again = redo(reader, typed.redo.as_deref());
     again.finish_partial = reader.flag("--finish-partial", typed.finish_partial.as_deref(), false);

@@ -5,8 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use secrecy::SecretString;
 
 use super::{
-    BuildArguments, ConcurrencyArguments, Environment, Faults, PackageSource, Resume, RunArguments,
-    TargetSource, UnavailableArguments, build_options, limits, login, package_source,
+    Answers, BuildArguments, ConcurrencyArguments, Environment, Faults, PackageSource, Resume,
+    RunArguments, TargetSource, UnavailableArguments, build_options, limits, login, package_source,
     reader::Reader, resume, target_source,
 };
 use crate::{
@@ -55,27 +55,59 @@ pub struct RunSettings {
 impl RunSettings {
     /// The settings of `threaded run`.
     pub fn threaded(typed: &RunArguments, environment: Environment<'_>) -> Result<Self, Faults> {
-        read(typed, environment, |reader| {
+        Self::threaded_with(typed, environment, &Answers::default())
+    }
+
+    /// The same, with what a place that keeps secrets has answered: it counts where no other source gives anything.
+    pub fn threaded_with(
+        typed: &RunArguments,
+        environment: Environment<'_>,
+        answers: &Answers,
+    ) -> Result<Self, Faults> {
+        read(typed, environment, answers, |reader| {
             target_source::read_list(reader, &typed.targets)
         })
     }
 
     /// The settings of `build`.
     pub fn build(typed: &BuildArguments, environment: Environment<'_>) -> Result<Self, Faults> {
-        let (server, database) = (typed.server.as_deref(), typed.database.as_deref());
-        read(&typed.run, environment, |reader| {
-            target_source::read_any(reader, &typed.run.targets, server, database)
+        Self::build_with(typed, environment, &Answers::default())
+    }
+
+    /// The same, with what a place that keeps secrets has answered: it counts where no other source gives anything.
+    pub fn build_with(
+        typed: &BuildArguments,
+        environment: Environment<'_>,
+        answers: &Answers,
+    ) -> Result<Self, Faults> {
+        read(&typed.run, environment, answers, |reader| {
+            build_targets(reader, typed)
         })
     }
+}
+
+fn build_targets(reader: &mut Reader<'_>, typed: &BuildArguments) -> TargetSource {
+    let (server, database) = (typed.server.as_deref(), typed.database.as_deref());
+    target_source::read_any(reader, &typed.run.targets, server, database)
+}
+
+/// Reads the options of `build` for the record of where values come from.
+pub(super) fn survey(reader: &mut Reader<'_>, typed: &BuildArguments) -> Output {
+    reader.open_file(&typed.run.file);
+    reader.use_answers(&Answers::default());
+    settings(reader, &typed.run, |reader| build_targets(reader, typed)).output
 }
 
 /// Reads everything before it tells a single fault.
 fn read(
     typed: &RunArguments,
     environment: Environment<'_>,
+    answers: &Answers,
     targets: impl FnOnce(&mut Reader<'_>) -> TargetSource,
 ) -> Result<RunSettings, Faults> {
     let mut reader = Reader::new(environment);
+    reader.open_file(&typed.file);
+    reader.use_answers(answers);
     let settings = settings(&mut reader, typed, targets);
     reader.finish()?;
     Ok(settings)
@@ -137,6 +169,7 @@ fn concurrency(reader: &mut Reader<'_>, typed: &ConcurrencyArguments) -> Concurr
 }
 
 fn max_failures(reader: &mut Reader<'_>, given: Option<&str>) -> Option<FailureBudget> {
+    reader.note("--maxfailures", given, "");
     match given?.parse() {
         Ok(failures) => Some(failures),
         Err(_) => {
@@ -153,17 +186,22 @@ fn drain_timeout(reader: &mut Reader<'_>, given: Option<&str>) -> Duration {
 }
 
 fn root_logging_path(reader: &mut Reader<'_>, given: Option<&str>) -> PathBuf {
-    let path = reader
-        .path("--rootloggingpath", given)
-        .unwrap_or_else(|| PathBuf::from("logs"));
+    let option = "--rootloggingpath";
+    let Some(path) = reader.path(option, given) else {
+        if !reader.is_refused(option) {
+            reader.note(option, None, "logs");
+        }
+        return PathBuf::from("logs");
+    };
     if path.is_file() {
         let problem = "this is a file; accepted is a folder, which need not exist";
-        reader.fault("--rootloggingpath", given, problem);
+        reader.fault(option, path.to_str(), problem);
     }
     path
 }
 
 pub(super) fn output(reader: &mut Reader<'_>, given: Option<&str>) -> Output {
+    reader.note("--output", given, "text");
     match given.map_or(Ok(Output::default()), str::parse) {
         Ok(format) => format,
         Err(_) => {

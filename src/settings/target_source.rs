@@ -66,6 +66,7 @@ pub(super) fn read_any(
 ) -> TargetSource {
     let server = reader.text("--server", server);
     let database = reader.text("--database", database);
+    reader.note("--override", typed.r#override.as_deref(), "");
     let Some(text) = typed.r#override.as_deref() else {
         return inferred(reader, server, database);
     };

@@ -23,6 +23,7 @@ impl Files {
         for file in ["a.sbm", "b.sbx", "a.cfg", "b.cfg", "ca.pem"] {
             std::fs::write(folder.path().join(file), "").unwrap();
         }
+        std::fs::write(folder.path().join("f.json"), r#"{ "Concurrency": 7 }"#).unwrap();
         Self(folder)
     }
 
@@ -59,6 +60,8 @@ fn other_values(files: &Files) -> Vec<(&'static str, String)> {
     let texts = [
         ("server", "other"),
         ("database", "other"),
+        ("settingsfilekey", "used only with a file"),
+        ("decrypted", "true"),
         ("maxscriptsize", "1KiB"),
         ("maxpackagesize", "1KiB"),
         ("maxratio", "2"),
@@ -97,6 +100,7 @@ fn other_values(files: &Files) -> Vec<(&'static str, String)> {
         ("platinumserversource", "other"),
     ];
     let paths = [
+        ("settingsfile", files.path("f.json")),
         ("packagename", files.path("b.sbx")),
         ("scriptsrcdir", files.path("")),
         ("override", files.path("b.cfg")),
@@ -157,6 +161,7 @@ fn every_option_that_takes_no_free_text_is_checked() {
         "database",
         "username",
         "password",
+        "settingsfilekey",
         "description",
         "buildrevision",
         "logtodatabasename",
@@ -250,6 +255,8 @@ fn every_option_is_documented() {
         BuildArguments::augment_args(Command::new("build")),
         LedgerArguments::augment_args(Command::new("ledger")),
         DemoArguments::augment_args(Command::new("demo")),
+        ShowArguments::augment_args(Command::new("show")),
+        SaveArguments::<Batch>::augment_args(Command::new("savesettings")),
     ];
     for argument in commands.iter().flat_map(Command::get_arguments) {
         let aliases = argument.get_all_aliases().unwrap_or_default();

@@ -20,6 +20,7 @@ mod fuzzing;
 mod postgres;
 mod reads;
 mod secrets;
+mod settings_files;
 mod sql_server;
 mod sql_server_reads;
 mod support;

@@ -104,8 +104,17 @@ async fn run(
         .map_err(|error| Error::file(&list, error))?;
     let command = words::command(settings, program, &package, &list, &logs);
     let typed = typed(settings, &package, &list, &logs);
-    let settings = RunSettings::threaded(&typed, &process_environment)?;
+    let settings = RunSettings::threaded(&typed, &environment)?;
     super::run(settings, command, reporter).await
+}
+
+/// The demo is the same everywhere: of the variables for settings it has those of the login alone.
+fn environment(name: &str) -> Option<String> {
+    let of_login = ["SBM_USERNAME", "SBM_PASSWORD", "SBM_ACCESS_TOKEN"].contains(&name);
+    if name.starts_with("SBM_") && !of_login {
+        return None;
+    }
+    process_environment(name)
 }
 
 fn typed(settings: &DemoSettings, package: &Path, list: &Path, logs: &Path) -> RunArguments {

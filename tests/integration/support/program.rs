@@ -18,7 +18,9 @@ impl Program {
             .args(words)
             .stdin(Stdio::null())
             .env_remove("SBM_PASSWORD")
-            .env_remove("SBM_USERNAME");
+            .env_remove("SBM_USERNAME")
+            .env_remove("SBM_SETTINGSFILE")
+            .env_remove("SBM_SETTINGSFILEKEY");
         command.env_remove("RUST_LOG").env_remove("NO_COLOR");
         Self { command }
     }
@@ -37,6 +39,19 @@ impl Program {
     pub(crate) fn variable(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
+    }
+
+    /// What was given for an option.
+    pub(crate) fn value_of(&self, name: &str) -> Option<String> {
+        let mut words = self.command.get_args().skip_while(|word| *word != name);
+        words.nth(1)?.to_str().map(str::to_owned)
+    }
+
+    /// What was given for a variable.
+    pub(crate) fn value_of_variable(&self, name: &str) -> Option<String> {
+        let mut variables = self.command.get_envs();
+        let (_, value) = variables.find(|(known, _)| *known == name)?;
+        value?.to_str().map(str::to_owned)
     }
 
     /// Runs to the end.

@@ -1,0 +1,207 @@
+//! The steps of saving, on a file that is not written yet.
+
+use std::marker::PhantomData;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    backend::{Backend, keeps},
+    options::MemberOptions,
+    value::value,
+};
+use crate::{
+    secrets::SecretName,
+    settings::{
+        SettingsFile,
+        file::{
+            document::Value,
+            is_secret,
+            key::KEY_OPTION,
+            member::{self, MEMBERS, Member},
+            secret_members,
+        },
+        login,
+        reader::Reader,
+    },
+};
+
+/// The sections whose texts the reference program writes even when they are empty.
+const WITH_EMPTY_TEXTS: [&str; 2] = ["AciArgs", "EventHubArgs"];
+
+pub(super) struct Saver<'a, 'e, B> {
+    reader: &'a mut Reader<'e>,
+    file: SettingsFile,
+    /// The members that an option or a variable gave.
+    given: Vec<&'static Member>,
+    backend: PhantomData<B>,
+}
+
+impl<'a, 'e, B: Backend> Saver<'a, 'e, B> {
+    pub(super) fn new(reader: &'a mut Reader<'e>, file: SettingsFile) -> Self {
+        Self {
+            reader,
+            file,
+            given: Vec::new(),
+            backend: PhantomData,
+        }
+    }
+
+    /// Takes what the options of the backend say, or else their variables.
+    pub(super) fn take(&mut self, typed: &MemberOptions<B>) {
+        let options = B::options();
+        for member in MEMBERS {
+            if options.contains(&member.option)
+                && let Some(text) = self.text_of(member, typed)
+            {
+                self.set(member, &text);
+            }
+        }
+        // The event hub is in the subscription of everything else, unless something else is known of it.
+        let subscription = MEMBERS
+            .iter()
+            .find(|member| member.option == "subscriptionid");
+        let of_hub = member::of_option("eventhubsubscriptionid");
+        if let (Some(subscription), Some(of_hub)) = (subscription, of_hub)
+            && self.file.text(of_hub).is_none()
+            && let Some(text) = self.text_of(subscription, typed)
+        {
+            self.set(of_hub, &text);
+        }
+    }
+
+    fn text_of(&self, member: &Member, typed: &MemberOptions<B>) -> Option<SecretString> {
+        typed.get(member.option).or_else(|| {
+            let text = self.reader.variable(&member.variable())?;
+            Some(text.into())
+        })
+    }
+
+    /// A blank text stands for leaving the member out.
+    fn set(&mut self, member: &'static Member, text: &SecretString) {
+        self.given.push(member);
+        if text.expose_secret().trim().is_empty() {
+            self.file.document_mut().remove(member);
+            return;
+        }
+        match value(member, text) {
+            Ok(value) => self.file.document_mut().set(member, value),
+            Err(problem) => {
+                let shown = member.secret().is_none().then(|| text.expose_secret());
+                let option = format!("--{}", member.option);
+                self.reader.fault(&option, shown, problem);
+            }
+        }
+    }
+
+    /// Leaves out what is of other backends, and what a login by identity has no use for.
+    pub(super) fn leave_out(&mut self) {
+        let by_identity = self.auth_type().as_deref() == Some("ManagedIdentity");
+        for member in MEMBERS {
+            let in_vain = match member.option {
+                "username" | "password" => by_identity,
+                "keyvaultname" => by_identity && B::NAME == "k8s",
+                _ => false,
+            };
+            if keeps::<B>(member) && !in_vain {
+                continue;
+            }
+            self.file.document_mut().remove(member);
+            // The subscription is said for several members, some of which every backend keeps.
+            if self.given.contains(&member) && member.option != "subscriptionid" {
+                log::warn!(
+                    "--{} is not saved: such a {} file has no use for it",
+                    member.option,
+                    B::NAME
+                );
+            }
+        }
+    }
+
+    /// Refuses what would be of no use.
+    pub(super) fn check(&mut self) {
+        for option in B::NEEDED {
+            let set = member::of_option(option).and_then(|member| self.file.text(member));
+            if set.is_none() {
+                let problem = format!("needed for {}", B::NAME);
+                self.reader.fault(&format!("--{option}"), None, problem);
+            }
+        }
+        let auth_type = self.auth_type();
+        if let Some(problem) = auth_type.as_deref().and_then(login::needs_a_person) {
+            self.reader
+                .fault("--authtype", auth_type.as_deref(), problem);
+        }
+        let vault = self.file.vault();
+        let secrets = self
+            .given
+            .iter()
+            .any(|member| self.secret_of(member).is_some());
+        if vault.is_some() && secrets {
+            let problem = "this version cannot put secrets into a key vault yet; leave out either the vault or the \
+                           secrets";
+            self.reader
+                .fault("--keyvaultname", vault.as_deref(), problem);
+        }
+    }
+
+    fn auth_type(&self) -> Option<String> {
+        self.file.text(member::of_option("authtype")?)
+    }
+
+    /// The value of a member that has to be encrypted; none for any other.
+    fn secret_of(&self, member: &Member) -> Option<SecretString> {
+        match self.file.document().get(member)? {
+            Value::Secret(secret) if is_secret(member, secret) => Some(secret.clone()),
+            _ => None,
+        }
+    }
+
+    /// Encrypts every secret that is not encrypted with this key yet.
+    pub(super) fn encrypt(&mut self, clear: bool) {
+        let mut any = false;
+        for (member, name) in secret_members() {
+            if self.file.document().get(member).is_some() {
+                any |= self.encrypt_one(member, name, clear);
+            }
+        }
+        if any && clear {
+            let problem = "secrets are never saved in clear text; leave it out and give a key with \
+                           --settingsfilekey or in the variable SBM_SETTINGSFILEKEY";
+            self.reader.fault("--cleartext", Some("true"), problem);
+        }
+        let key = self.file.key().map(|key| key.check_length());
+        if let (true, Some(Err(fault))) = (any, key) {
+            self.reader.keep(KEY_OPTION, fault);
+        }
+    }
+
+    /// Whether it is a secret.
+    fn encrypt_one(&mut self, member: &Member, name: SecretName, clear: bool) -> bool {
+        let encrypted = match self.secret_of(member) {
+            Some(_) if clear => return true,
+            Some(secret) if self.given.contains(&member) => self.file.set_secret(name, &secret),
+            // The name of a namespace, or the encrypted text of a connection string.
+            _ => self.file.reseal(name),
+        };
+        if let Err(error) = encrypted {
+            self.reader.fault(KEY_OPTION, None, error);
+        }
+        self.secret_of(member).is_some() || self.file.is_encrypted(name)
+    }
+
+    /// The file, with the defaults of everything that its backend has and nobody has set.
+    pub(super) fn complete(self) -> SettingsFile {
+        let mut file = self.file;
+        for member in MEMBERS.iter().filter(|member| keeps::<B>(member)) {
+            if file.document().get(member).is_some() {
+                continue;
+            }
+            if let Some(value) = Value::default_of(member.kind) {
+                file.document_mut().set(member, value);
+            } else if WITH_EMPTY_TEXTS.contains(&member.section) {
+                file.document_mut().set(member, Value::Text(String::new()));
+            }
+        }
+        file
+    }
+}
