@@ -3,12 +3,14 @@
 //! The modules, in the order in which a run passes through them: `cli` and `settings` say what is wanted; [`package`]
 //! and `targets` read it; `plan` decides the order; [`queue`] hands targets to the [`worker`], which builds each by way of
 //! an [`engine`]; `monitor` turns events and result lines into progress and a verdict; `report` shows them. `run` ties
-//! them together. [`protocol`] is what they say to each other, [`sql`] what they know of the language.
+//! them together. [`protocol`] is what they say to each other, [`sql`] what they know of the language,
+//! [`clock`] when locks end.
 
 #![cfg_attr(test, allow(clippy::string_slice, reason = "a test may panic"))]
 
 #[cfg(feature = "deploy")]
 pub mod cli;
+pub mod clock;
 pub mod engine;
 #[cfg(feature = "deploy")]
 pub mod error;
@@ -29,6 +31,7 @@ pub mod secrets;
 #[cfg(feature = "deploy")]
 pub mod settings;
 pub mod sql;
+pub mod storage;
 #[cfg(feature = "deploy")]
 pub mod targets;
 pub mod telemetry;

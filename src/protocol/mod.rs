@@ -3,6 +3,7 @@
 mod event;
 mod job;
 mod outcome;
+mod paths;
 mod platform;
 mod target;
 
@@ -11,5 +12,6 @@ pub use job::{
     BuildOptions, Concurrency, ConcurrencyType, Connection, JobSpec, PackageRef, SslMode,
 };
 pub use outcome::{ErrorReport, ResultLine, State, merge};
+pub use paths::RunPaths;
 pub use platform::{Platform, UnknownPlatform};
 pub use target::{NoDatabase, Pair, Target, TargetKey, normal_server};

@@ -21,7 +21,7 @@ use crate::{
     monitor::Monitor,
     plan::Plan,
     protocol::{JobSpec, PackageRef, Target, TargetKey},
-    queue::{InProcess, Queue},
+    queue::{InProcess, Purpose, Queue},
     report::{self, Command, Report, Reporter, Run},
     settings::RunSettings,
     worker::{Results, Shutdown, Worker, identity, prepare::Prepared},
@@ -89,7 +89,10 @@ async fn run(
     });
     let queue = InProcess::new(job.platform, job.concurrency);
     queue
-        .send_all(targets.iter().map(|(_, target)| target.clone()).collect())
+        .send_all(
+            targets.iter().map(|(_, target)| target.clone()).collect(),
+            Purpose::Build,
+        )
         .await
         .map_err(Error::service)?;
     log::info!(

@@ -20,7 +20,7 @@ use crate::{
     events,
     package::{self, Limits, Package},
     protocol::{JobSpec, Target},
-    queue::{self, InProcess, Queue},
+    queue::{self, InProcess, Purpose, Queue},
 };
 
 /// Why a worker could not do its work. What became of a database is no such reason.
@@ -133,7 +133,7 @@ pub async fn serve(folder: &Path, secrets: &mut dyn BufRead) -> Result<(), Error
         job: job.clone(),
     };
     let queue = InProcess::new(job.platform, job.concurrency);
-    queue.send_all(plan.targets).await?;
+    queue.send_all(plan.targets, Purpose::Build).await?;
     let shutdown = Shutdown::new();
     let mut signals = Signals::new().map_err(|source| Error::File {
         path: "signals".into(),

@@ -1,6 +1,6 @@
 //! The worker's loop.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::task::{Id, JoinError, JoinSet};
 
@@ -9,7 +9,7 @@ use crate::{
     engine::{Engine, audit},
     events::Events,
     protocol::{ErrorReport, Event, EventKind, JobSpec, ResultLine, State, Target, TargetKey},
-    queue::{self, Delivery, Queue},
+    queue::{self, Delivery, Queue, Received},
 };
 
 /// Everything a build needs beside its target.
@@ -80,9 +80,10 @@ pub async fn run(worker: Arc<Worker>, queue: &dyn Queue, shutdown: &Shutdown) ->
             Some(ended) = builds.running.join_next_with_id(), if !builds.running.is_empty() => {
                 builds.settle(ended, queue).await
             }
-            delivery = queue.receive(), if accepting => delivery.map_err(Error::Queue).map(|delivery| match delivery {
-                Some(delivery) => builds.start(delivery),
-                None => accepting = false,
+            received = queue.receive(WAIT), if accepting => received.map_err(Error::Queue).map(|received| match received {
+                Received::Delivery(delivery) => builds.start(*delivery),
+                Received::Nothing => {}
+                Received::Closed | Received::Gone => accepting = false,
             }),
         };
         if let Err(error) = step {
@@ -122,6 +123,9 @@ struct Running {
     /// Whether it only looks into what a build that broke down has left.
     looks: bool,
 }
+
+/// How long the queue is asked for a target before it is asked again.
+const WAIT: Duration = Duration::from_secs(60);
 
 /// A target that was delivered this often without a final line stays as its last line says.
 const MAX_DELIVERIES: u32 = 5;

@@ -11,7 +11,7 @@ use sbm::{
     events::InProcess as Events,
     package::{Limits, Package},
     protocol::{EventKind, JobSpec, Pair, Platform, ResultLine, State, Target},
-    queue::{InProcess, Queue},
+    queue::{InProcess, Purpose, Queue},
     worker::{Shutdown, Worker, prepare::Prepared, run},
 };
 use tokio::sync::mpsc;
@@ -169,7 +169,10 @@ fn a_panic_of_a_driver_costs_its_target_alone() {
     };
     let mut lines: Vec<ResultLine> = runtime().block_on(async move {
         let queue = InProcess::new(job.platform, job.concurrency);
-        queue.send_all(targets.to_vec()).await.unwrap();
+        queue
+            .send_all(targets.to_vec(), Purpose::Build)
+            .await
+            .unwrap();
         run(Arc::new(worker), &queue, &Shutdown::new())
             .await
             .unwrap();

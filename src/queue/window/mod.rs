@@ -1,10 +1,19 @@
 //! A sliding window over groups of targets: decides what may be built now. Every step takes constant time.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
 
-use crate::protocol::{Concurrency, ConcurrencyType, Platform, Target};
+use crate::{
+    clock::Moment,
+    protocol::{Concurrency, ConcurrencyType, Platform, Target},
+};
 
-use super::{Counts, Delivery, DeliveryId};
+use super::{Counts, Delivery, DeliveryId, MAX_DELIVERIES, Purpose};
+
+/// The lock of a delivery that cannot be lost: longer than any machine runs.
+pub(super) const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// Targets by group, and who is in flight.
 #[derive(Debug)]
@@ -32,21 +41,36 @@ pub(super) struct Limits {
 
 #[derive(Debug, Default)]
 struct Group {
+    /// Its session; none where one limit is for all.
+    name: Option<String>,
     pending: VecDeque<Pending>,
     in_flight: usize,
     is_eligible: bool,
 }
 
+/// A target, and how often it was handed out.
 #[derive(Debug)]
-struct Pending {
-    target: Target,
-    deliveries: u32,
+pub(super) struct Pending {
+    pub(super) target: Target,
+    pub(super) purpose: Purpose,
+    pub(super) deliveries: u32,
 }
 
 #[derive(Debug)]
 struct InFlight {
     group: usize,
     waiting: Pending,
+}
+
+/// What became of a delivery that was given back.
+#[derive(Debug)]
+pub(super) enum GivenBack {
+    /// Its target is pending again.
+    Pending,
+    /// It has been handed out too often.
+    WornOut(Pending),
+    /// It is not in flight.
+    Unknown,
 }
 
 impl Limits {
@@ -66,10 +90,14 @@ impl Limits {
 impl Window {
     /// An empty window.
     pub(super) fn new(platform: Platform, concurrency: Concurrency) -> Self {
+        Self::with_limits(platform, concurrency.kind, Limits::new(concurrency))
+    }
+
+    fn with_limits(platform: Platform, kind: ConcurrencyType, limits: Limits) -> Self {
         Self {
             platform,
-            kind: concurrency.kind,
-            limits: Limits::new(concurrency),
+            kind,
+            limits,
             groups: Vec::new(),
             by_name: HashMap::new(),
             by_spelling: HashMap::new(),
@@ -81,12 +109,13 @@ impl Window {
     }
 
     /// Adds a target that was never delivered.
-    pub(super) fn push(&mut self, target: Target) {
+    pub(super) fn push(&mut self, target: Target, purpose: Purpose) {
         let group = self.group_of(&target);
         self.push_pending(
             group,
             Pending {
                 target,
+                purpose,
                 deliveries: 0,
             },
         );
@@ -110,6 +139,9 @@ impl Window {
             id,
             target: waiting.target.clone(),
             count: waiting.deliveries,
+            purpose: waiting.purpose,
+            session: group.name.clone(),
+            locked_until: Moment::now() + FOR_EVER,
         };
         let taken = InFlight {
             group: place,
@@ -120,19 +152,27 @@ impl Window {
         Some(delivery)
     }
 
-    /// Ends a delivery for good; false when it is not in flight.
-    pub(super) fn complete(&mut self, id: DeliveryId) -> bool {
-        self.release(id).is_some()
+    /// Whether a delivery is in flight.
+    pub(super) fn is_in_flight(&self, id: DeliveryId) -> bool {
+        self.in_flight.contains_key(&id)
     }
 
-    /// Ends a delivery and makes its target pending again; false when it is not in flight.
-    pub(super) fn abandon(&mut self, id: DeliveryId) -> bool {
+    /// Ends a delivery for good; none when it is not in flight.
+    pub(super) fn take_out(&mut self, id: DeliveryId) -> Option<Pending> {
+        self.release(id).map(|released| released.waiting)
+    }
+
+    /// Ends a delivery and makes its target pending again.
+    pub(super) fn abandon(&mut self, id: DeliveryId) -> GivenBack {
         match self.release(id) {
+            None => GivenBack::Unknown,
+            Some(InFlight { waiting, .. }) if waiting.deliveries >= MAX_DELIVERIES => {
+                GivenBack::WornOut(waiting)
+            }
             Some(InFlight { group, waiting }) => {
                 self.push_pending(group, waiting);
-                true
+                GivenBack::Pending
             }
-            None => false,
         }
     }
 
@@ -149,12 +189,26 @@ impl Window {
         targets
     }
 
+    /// Forgets every target; ids go on, so that an old delivery is not taken for a new one.
+    pub(super) fn clear(&mut self) {
+        *self = Self {
+            next_id: self.next_id,
+            ..Self::with_limits(self.platform, self.kind, self.limits)
+        };
+    }
+
     /// How many are pending and in flight.
     pub(super) fn counts(&self) -> Counts {
         Counts {
             pending: self.pending,
             in_flight: self.in_flight.len(),
+            dead: 0,
         }
+    }
+
+    /// Whether everything that was pushed is settled or taken out.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pending == 0 && self.in_flight.is_empty()
     }
 
     fn group_of(&mut self, target: &Target) -> usize {
@@ -168,10 +222,14 @@ impl Window {
         if let Some(place) = self.by_spelling.get(spelling) {
             return *place;
         }
-        let name = target.group(self.platform, self.kind).unwrap_or_default();
+        let name = target.group(self.platform, self.kind);
         let groups = &mut self.groups;
-        let place = *self.by_name.entry(name).or_insert_with(|| {
-            groups.push(Group::default());
+        let key = name.clone().unwrap_or_default();
+        let place = *self.by_name.entry(key).or_insert_with(|| {
+            groups.push(Group {
+                name,
+                ..Group::default()
+            });
             groups.len() - 1
         });
         self.by_spelling.insert(spelling.to_owned(), place);

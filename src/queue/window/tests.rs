@@ -25,6 +25,14 @@ fn window(kind: ConcurrencyType, limit: usize, max_slots: usize) -> Window {
     Window::new(Platform::SqlServer, concurrency)
 }
 
+fn complete(window: &mut Window, id: DeliveryId) -> bool {
+    window.take_out(id).is_some()
+}
+
+fn abandon(window: &mut Window, id: DeliveryId) -> bool {
+    !matches!(window.abandon(id), GivenBack::Unknown)
+}
+
 /// Everything that may be built now, as `server:database`.
 fn take_all(window: &mut Window) -> Vec<String> {
     std::iter::from_fn(|| window.take())
@@ -36,10 +44,10 @@ fn take_all(window: &mut Window) -> Vec<String> {
 fn count_limits_all_targets_together_in_their_order() {
     let mut window = window(ConcurrencyType::Count, 3, 1);
     for database in ["1", "2", "3", "4"] {
-        window.push(target("s", database, None));
+        window.push(target("s", database, None), Purpose::Build);
     }
     assert_eq!(take_all(&mut window), ["s:1", "s:2", "s:3"]);
-    assert!(window.complete(DeliveryId(1)));
+    assert!(complete(&mut window, DeliveryId(1)));
     assert_eq!(take_all(&mut window), ["s:4"]);
 }
 
@@ -53,12 +61,12 @@ fn servers_take_turns_and_spellings_share_a_limit() {
         ("b", "4"),
         ("b", "5"),
     ] {
-        window.push(target(server, database, None));
+        window.push(target(server, database, None), Purpose::Build);
     }
     assert_eq!(take_all(&mut window), ["a:1", "b:4", "A:2", "b:5"]);
-    assert!(window.complete(DeliveryId(1)));
+    assert!(complete(&mut window, DeliveryId(1)));
     assert_eq!(window.take(), None);
-    assert!(window.complete(DeliveryId(0)));
+    assert!(complete(&mut window, DeliveryId(0)));
     assert_eq!(take_all(&mut window), ["tcp:a,1433:3"]);
 }
 
@@ -66,26 +74,26 @@ fn servers_take_turns_and_spellings_share_a_limit() {
 fn tags_are_built_one_at_a_time_within_the_slots() {
     let mut window = window(ConcurrencyType::Tag, 9, 2);
     for (database, tag) in [("1", "x"), ("2", "x"), ("3", "y"), ("4", "z")] {
-        window.push(target("s", database, Some(tag)));
+        window.push(target("s", database, Some(tag)), Purpose::Build);
     }
     assert_eq!(take_all(&mut window), ["s:1", "s:3"]);
-    assert!(window.complete(DeliveryId(0)));
+    assert!(complete(&mut window, DeliveryId(0)));
     assert_eq!(take_all(&mut window), ["s:4"]);
 }
 
 #[test]
 fn abandoned_targets_come_back_behind_the_others_with_a_higher_count() {
     let mut window = window(ConcurrencyType::Server, 1, 1);
-    window.push(target("s", "1", None));
-    window.push(target("s", "2", None));
+    window.push(target("s", "1", None), Purpose::Build);
+    window.push(target("s", "2", None), Purpose::Build);
     let first = window.take().unwrap();
     assert_eq!(first.count, 1);
-    assert!(window.abandon(first.id));
-    assert!(!window.abandon(first.id));
-    assert!(!window.complete(first.id));
+    assert!(abandon(&mut window, first.id));
+    assert!(!abandon(&mut window, first.id));
+    assert!(!complete(&mut window, first.id));
     let second = window.take().unwrap();
     assert_eq!(second.target.to_string(), "s:2");
-    assert!(window.complete(second.id));
+    assert!(complete(&mut window, second.id));
     let again = window.take().unwrap();
     assert_eq!((again.target, again.count), (first.target, 2));
     assert_ne!(again.id, first.id);
@@ -95,8 +103,8 @@ fn abandoned_targets_come_back_behind_the_others_with_a_higher_count() {
 fn limits_of_nothing_count_as_one() {
     for kind in ConcurrencyType::ALL {
         let mut window = window(kind, 0, 0);
-        window.push(target("s", "1", None));
-        window.push(target("s", "2", None));
+        window.push(target("s", "1", None), Purpose::Build);
+        window.push(target("s", "2", None), Purpose::Build);
         assert_eq!(take_all(&mut window), ["s:1"], "{kind}");
     }
 }
@@ -105,13 +113,13 @@ fn limits_of_nothing_count_as_one() {
 fn drained_targets_are_not_handed_out() {
     let mut window = window(ConcurrencyType::MaxPerServer, 1, 9);
     for (server, database) in [("a", "1"), ("b", "2"), ("a", "3")] {
-        window.push(target(server, database, None));
+        window.push(target(server, database, None), Purpose::Build);
     }
     let first = window.take().unwrap();
     let drained: Vec<String> = window.drain().iter().map(ToString::to_string).collect();
     assert_eq!(drained, ["a:3", "b:2"]);
     assert_eq!(window.take(), None);
-    assert!(window.abandon(first.id));
+    assert!(abandon(&mut window, first.id));
     assert_eq!(window.counts().pending, 1);
     assert_eq!(window.drain(), [first.target]);
     assert_eq!(window.counts(), Counts::default());
@@ -178,7 +186,7 @@ fn apply(window: &mut Window, model: &mut Model, limits: Limits, step: &Step) {
             );
             *model.pending.entry(group_of(window, &target)).or_default() += 1;
             model.pushed.push(target.clone());
-            window.push(target);
+            window.push(target, Purpose::Build);
         }
         Step::Take => {
             let expected = model.may_take(limits);
@@ -202,17 +210,24 @@ fn apply(window: &mut Window, model: &mut Model, limits: Limits, step: &Step) {
             }
             let (delivery, group) = model.flying.swap_remove(which % model.flying.len());
             if matches!(step, Step::Complete(_)) {
-                assert!(window.complete(delivery.id));
+                assert!(complete(window, delivery.id));
                 model.completed.push(delivery.target);
             } else {
-                assert!(window.abandon(delivery.id));
+                assert!(abandon(window, delivery.id));
                 *model.pending.get_mut(&group).unwrap() += 1;
             }
         }
     }
     let pending = model.pending.values().sum();
     let in_flight = model.flying.len();
-    assert_eq!(window.counts(), Counts { pending, in_flight });
+    assert_eq!(
+        window.counts(),
+        Counts {
+            pending,
+            in_flight,
+            dead: 0
+        }
+    );
 }
 
 proptest! {
@@ -245,7 +260,7 @@ proptest! {
         let mut window = window(ConcurrencyType::Server, 1, 1);
         for (server, count) in counts.iter().enumerate() {
             for database in 0..*count {
-                window.push(target(&format!("s{server}"), &database.to_string(), None));
+                window.push(target(&format!("s{server}"), &database.to_string(), None), Purpose::Build);
             }
         }
         let mut turns: Vec<usize> = vec![0; counts.len()];
@@ -255,7 +270,7 @@ proptest! {
             for (other, count) in counts.iter().enumerate() {
                 prop_assert!(turns[other] == *count || turns[other] + 1 >= turns[server]);
             }
-            prop_assert!(window.complete(delivery.id));
+            prop_assert!(complete(&mut window, delivery.id));
         }
         prop_assert_eq!(turns, counts);
     }

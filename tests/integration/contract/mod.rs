@@ -2,4 +2,7 @@
 
 pub(crate) mod endings;
 pub(crate) mod engine;
+pub(crate) mod leases;
+pub(crate) mod queue;
+pub(crate) mod storage;
 pub(crate) mod tables;

@@ -1,6 +1,7 @@
 //! What tests share: databases, the program, and how a test says that it is skipped.
 
 pub(crate) mod builds;
+pub(crate) mod faulty_storage;
 pub(crate) mod fleet;
 pub(crate) mod live;
 pub(crate) mod many;
