@@ -7,6 +7,7 @@
 mod formats;
 pub mod mutate;
 mod scripts;
+mod settings_files;
 
 use sbm::sql::Dialect;
 
@@ -14,13 +15,14 @@ use sbm::sql::Dialect;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Everything that is tried.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("batches_mysql", batches_mysql),
     ("batches_postgres", batches_postgres),
     ("batches_reference", batches_reference),
     ("batches_sqlite", batches_sqlite),
     ("batches_tsql", batches_tsql),
     ("package", package),
+    ("settings", settings),
     ("targets_cfg", targets_cfg),
     ("targets_multi_db", targets_multi_db),
     ("targets_multi_db_query", targets_multi_db_query),
@@ -54,6 +56,11 @@ pub fn batches_reference(data: &[u8]) {
 /// Archives, and manifests in an archive: whatever can be read survives a rewrite.
 pub fn package(data: &[u8]) {
     formats::check_package(data);
+}
+
+/// Settings files, and the encrypted secrets in them.
+pub fn settings(data: &[u8]) {
+    settings_files::check(&text(data));
 }
 
 /// `.cfg` lists, and lists on the command line.

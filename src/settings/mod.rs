@@ -30,7 +30,7 @@ pub use arguments::{
 pub use demo::{DemoArguments, DemoSettings};
 pub use environment::{Environment, process_environment};
 pub use fault::{Fault, Faults};
-pub use file::SettingsFile;
+pub use file::{SettingsFile, rewritten, sealed, unsealed};
 pub use ledger::{LedgerArguments, LedgerSettings};
 pub use limits::limits;
 pub use package_source::PackageSource;
