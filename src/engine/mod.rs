@@ -156,6 +156,11 @@ pub trait Session: Debug + Send {
     /// The columns of one of our tables in the ledger schema; empty when there is no such table.
     async fn columns(&mut self, table: schema::Table) -> Result<Vec<schema::Column>, Error>;
 
+    /// The bytes of the longest statement that the server takes, where it has a limit that it tells.
+    fn longest_statement(&self) -> Option<usize> {
+        None
+    }
+
     /// The name by which our statements reach one of our tables, whatever a script did to the search path.
     fn table_name(&self, table: schema::Table) -> String;
 }

@@ -95,7 +95,7 @@ pub struct TargetArguments {
     /// the package's scripts name.
     #[arg(long, short = 'd')]
     pub database: Option<String>,
-    /// Kind of the database servers: SqlServer, PostgreSQL or SQLite [default: SqlServer].
+    /// Kind of the database servers: SqlServer, PostgreSQL, MySQL or SQLite [default: SqlServer].
     #[arg(long, alias = "databaseplatform", value_name = "PLATFORM")]
     pub platform: Option<String>,
     /// Drop exact repeats in the target list with a warning, where they are an error otherwise [default: false].

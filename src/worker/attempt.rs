@@ -146,6 +146,9 @@ impl<'a> Attempt<'a> {
         if let Some(outcome) = self.decide().await? {
             return Ok(outcome);
         }
+        if let Some(halt) = self.too_long() {
+            return Err(halt);
+        }
         self.read_run_once().await?;
         self.mark_started().await?;
         let prepared = Arc::clone(&self.worker.prepared);
@@ -215,6 +218,32 @@ impl<'a> Attempt<'a> {
             .await?;
         let has_tables = schema::prepare(&mut *session, engine.platform(), self.trial()).await?;
         Ok((session, has_tables))
+    }
+
+    /// Before anything runs: a statement that a server would not take has no place in a build that may not be taken back.
+    fn too_long(&self) -> Option<Halt> {
+        let prepared = &self.worker.prepared;
+        let databases = self.databases.iter().filter(|database| database.runs);
+        let mut reports = databases.flat_map(|database| {
+            let limit = database.session.longest_statement();
+            let name = database.name.as_str();
+            let scripts = prepared
+                .scripts
+                .iter()
+                .filter(move |script| self.database_of(script).as_deref() == Some(name));
+            scripts.filter_map(move |script| {
+                Some(ErrorReport {
+                    database: Some(name.to_owned()),
+                    ..prepared.too_long(script, limit?)?
+                })
+            })
+        });
+        reports.next().map(|report| Halt {
+            state: State::RolledBack,
+            is_final: true,
+            error: Some(report),
+            retry: Retry::No,
+        })
     }
 
     /// Run-once scripts ask the audit table, before anything runs, whether they have run before.

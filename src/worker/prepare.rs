@@ -67,8 +67,18 @@ pub struct PreparedScript {
     pub timeout: Duration,
     /// Runs in the target's first database, whatever the pairs say.
     pub in_first_database: bool,
+    /// Where its longest statement is, on servers that do not take every length.
+    longest: Option<Longest>,
     /// The text without transaction statements, byte for byte in its place.
     code: String,
+}
+
+/// The longest statement of a script.
+#[derive(Clone, Copy, Debug)]
+struct Longest {
+    batch: usize,
+    offset: usize,
+    bytes: usize,
 }
 
 /// One batch: what the server gets in one piece.
@@ -182,6 +192,16 @@ impl Prepared {
             .fold(Duration::ZERO, Duration::saturating_add)
     }
 
+    /// Why a server that takes statements of `limit` bytes cannot run the script.
+    pub fn too_long(&self, script: &PreparedScript, limit: usize) -> Option<ErrorReport> {
+        let longest = script.longest.filter(|longest| longest.bytes > limit)?;
+        let batch = script.batches.get(longest.batch)?;
+        Some(ErrorReport {
+            message: sql::too_long(longest.bytes, limit),
+            ..self.report(script, batch, Some(longest.offset))
+        })
+    }
+
     /// The script file's line and column of a byte offset in what was sent.
     pub fn locate(
         &self,
@@ -229,6 +249,9 @@ impl Prepared {
         }
         code = sql::blank_use(&code, self.dialect).into_owned();
         let batches = self.batches(&text, &code, options.transactional);
+        let longest = (self.dialect == Dialect::MySql)
+            .then(|| longest(&batches, self.dialect))
+            .flatten();
         PreparedScript {
             file: script.file.clone(),
             id: script.id,
@@ -242,6 +265,7 @@ impl Prepared {
             timeout: script.timeout.unwrap_or(options.default_script_timeout),
             in_first_database: false,
             text,
+            longest,
             code,
         }
     }
@@ -348,6 +372,22 @@ impl Prepared {
         }
         faults
     }
+}
+
+fn longest(batches: &[PreparedBatch], dialect: Dialect) -> Option<Longest> {
+    let of_batch = |(batch, prepared): (usize, &PreparedBatch)| {
+        let range = sql::longest_statement(&prepared.sql, dialect)?;
+        Some(Longest {
+            batch,
+            offset: range.start,
+            bytes: range.len(),
+        })
+    };
+    batches
+        .iter()
+        .enumerate()
+        .filter_map(of_batch)
+        .max_by_key(|longest| longest.bytes)
 }
 
 /// What a kind of statement would do to the build; nothing where it does no harm.

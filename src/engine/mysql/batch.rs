@@ -10,7 +10,7 @@ use mysql_async::{Conn, Error as MysqlError, prelude::Queryable};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    super::{BatchResult, Error, Mode, TransactionFate, Value},
+    super::{BatchResult, Error, Mode, Session, TransactionFate, Value},
     convert,
     session::{Guarded, MySqlSession, is_in_transaction},
 };
@@ -175,17 +175,14 @@ impl MySqlSession {
 
     /// A server closes the connection when it gets more than it takes; so nothing is sent then.
     fn check_size(&self, statement: &Statement<'_>) -> Result<(), Error> {
-        // One byte says what kind of command it is.
-        let size = statement.text.len() + 1;
-        if size <= self.max_packet {
-            return Ok(());
+        let (size, limit) = (statement.text.len(), self.longest_statement());
+        match limit.filter(|limit| size > *limit) {
+            Some(limit) => {
+                let message = sql::too_long(size, limit);
+                Err(convert::refused(message, statement.range.start))
+            }
+            None => Ok(()),
         }
-        let message = format!(
-            "the statement has {size} bytes, and the server takes {} (max_allowed_packet); split it, or let the server \
-             take more",
-            self.max_packet
-        );
-        Err(convert::refused(message, statement.range.start))
     }
 
     /// Statements are sent in UTF-8. Where a script has told the server otherwise, text beyond ASCII would be misread.

@@ -65,6 +65,25 @@ pub(super) fn server_cannot_encrypt(error: &MysqlError) -> bool {
     )
 }
 
+/// A name that a trusted certificate has, when it was refused for not having the server's.
+pub(super) fn presented_name(error: &MysqlError) -> Option<String> {
+    use rustls::{CertificateError::NotValidForNameContext, Error::InvalidCertificate};
+    let MysqlError::Io(IoError::Io(error)) = error else {
+        return None;
+    };
+    let refused = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    let InvalidCertificate(NotValidForNameContext { presented, .. }) = refused else {
+        return None;
+    };
+    let name = presented.first()?;
+    // As `DnsName("*.example.com")`, `IpAddress(10.0.0.1)`, or as it is.
+    let inner = name
+        .split_once('(')
+        .and_then(|(_, rest)| rest.strip_suffix(')'))
+        .unwrap_or(name);
+    Some(inner.trim_matches('"').replace('*', "any"))
+}
+
 /// The error with all its causes, each once.
 pub(super) fn chain(error: &MysqlError) -> String {
     if let MysqlError::Server(answer) = error {
@@ -172,7 +191,10 @@ fn place(statement: &str, message: &str) -> Option<usize> {
     let quoted = || {
         let (_, text) = before.split_once('\'')?;
         let (text, _) = text.rsplit_once('\'')?;
-        // Servers cut the text.
+        // It goes on to the end of the statement, unless it is long: then servers cut it.
+        if !text.is_empty() && rest.ends_with(text) {
+            return Some(rest.len() - text.len());
+        }
         let text = text.lines().next().filter(|text| !text.is_empty())?;
         rest.find(text)
     };
@@ -275,6 +297,7 @@ mod tests {
         }
         assert_eq!(place("SELEC 'ä' 2", &near("SELEC 'ä' 2", 1)), Some(0));
         assert_eq!(place("a\nb\nc", &near("b\nc", 2)), Some(2));
+        assert_eq!(place("SELECT 2 FROM FROM", &near("FROM", 1)), Some(14));
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub(super) struct Dial {
     pub(super) place: String,
     /// How to log in; the second one when the server cannot encrypt and need not.
     ways: Vec<Opts>,
+    /// Whether a certificate of a trusted authority will do, whatever name is in it.
+    authority_only: bool,
     timeout: Duration,
 }
 
@@ -75,6 +77,7 @@ impl Dial {
         Self {
             place,
             ways,
+            authority_only: mode == SslMode::VerifyCa,
             timeout: connection.connect_timeout,
         }
     }
@@ -98,6 +101,10 @@ impl Dial {
         for way in &self.ways {
             match login(way.clone()).await {
                 Err(error) if convert::server_cannot_encrypt(&error) => last = Some(error),
+                Err(error) if self.authority_only => match convert::presented_name(&error) {
+                    Some(name) => return login(by_name(way, name)).await,
+                    None => return Err(error),
+                },
                 result => return result,
             }
         }
@@ -142,6 +149,16 @@ async fn login(opts: Opts) -> Result<Conn, mysql_async::Error> {
         )),
         None => Err(mysql_async::DriverError::ConnectionClosed.into()),
     }
+}
+
+/// The driver does not know the words in which its TLS library refuses a name, so its own way not to look at names is of no
+/// use. The chain is checked before the name; the second login is then verified by a name that is in the certificate.
+fn by_name(way: &Opts, name: String) -> Opts {
+    let ssl_opts = way.ssl_opts().cloned();
+    let ssl_opts = ssl_opts.map(|opts| opts.with_danger_tls_hostname_override(Some(name)));
+    OptsBuilder::from_opts(way.clone())
+        .ssl_opts(ssl_opts)
+        .into()
 }
 
 /// What every connection begins with, whatever is usual on the server.

@@ -208,7 +208,7 @@ mod tests {
     fn a_script_that_sets_nothing_costs_nothing() {
         let statements = [
             "INSERT INTO t VALUES ('SET x = 1')",
-            "SELECT @@version, user@host FROM t",
+            "SELECT @@version FROM t",
             "SET GLOBAL max_connections = 5",
             "SET PASSWORD = 'x'",
         ];

@@ -437,6 +437,11 @@ impl Session for MySqlSession {
         Ok(rows.into_iter().filter_map(column).collect())
     }
 
+    fn longest_statement(&self) -> Option<usize> {
+        // One byte says what kind of command it is.
+        self.max_packet.checked_sub(1)
+    }
+
     fn table_name(&self, table: Table) -> String {
         format!("{}.{}", self.quoted_database(), table.name(Platform::MySql))
     }

@@ -7,10 +7,9 @@ use sbm::{
     protocol::{Connection, SslMode},
 };
 
-use super::fleet;
+use super::{fleet, proxy::Proxy};
 use crate::support::{
-    builds::note, mysql::Server, postgres::runtime, program::Program, proxy::Proxy,
-    run_files::all_files, skip,
+    builds::note, mysql::Server, postgres::runtime, program::Program, run_files::all_files, skip,
 };
 
 /// The authority of the test server's certificate, if the tests know it.
@@ -59,7 +58,7 @@ fn every_sslmode_encrypts_and_verifies_what_it_says() {
     let port = server.port();
     // The certificate names localhost and 127.0.0.1, but not 127.0.0.2.
     let named = [format!("localhost:{port}"), format!("127.0.0.1:{port}")];
-    let unnamed = [Proxy::start("127.0.0.2", port).name];
+    let unnamed = [Proxy::at("127.0.0.2", port).name];
     let (plain, secret, refused) = (Some(false), Some(true), None);
     let (own, other, none) = (Some(&authority), Some(&another), None::<&String>);
     for (mode, trusted, at_named, at_unnamed) in [

@@ -3,6 +3,8 @@
 mod chaos;
 mod commits;
 mod logins;
+mod lost_commits;
+mod proxy;
 mod scripts;
 
 use crate::support::fleet::{Fleet, Platform};

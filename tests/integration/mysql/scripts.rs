@@ -118,6 +118,13 @@ fn a_statement_that_the_server_would_not_take_is_not_sent() {
     assert!(run.stdout.contains("1.sql:2:1"), "{}", run.stdout);
     assert!(run.stdout.contains("max_allowed_packet"), "{}", run.stdout);
     fleet.assert_untouched(0);
+    // It is found before anything runs, as not every build can be taken back.
+    let run = fleet
+        .build(&[("0.sql", "CREATE TABLE made (x int);"), ("1.sql", &script)])
+        .expect_code(1);
+    assert!(run.stdout.contains("1.sql:2:1"), "{}", run.stdout);
+    assert!(!fleet.has_table(0, "made"));
+    fleet.assert_untouched(0);
 }
 
 #[test]
