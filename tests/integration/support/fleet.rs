@@ -194,6 +194,23 @@ impl Fleet {
         self.login(program)
     }
 
+    /// `sbm threaded query` on all databases; more options may follow.
+    pub(crate) fn threaded_query(&self, text: &str) -> Program {
+        let list = self.list(&self.lines());
+        self.threaded_query_on(&list, text)
+    }
+
+    /// The same with another target list.
+    pub(crate) fn threaded_query_on(&self, list: &std::path::Path, text: &str) -> Program {
+        let file = self.folder.path().join("query.sql");
+        fs::write(&file, text).unwrap();
+        let program = Program::new(["threaded", "query"])
+            .option("--queryfile", file)
+            .option("--override", list)
+            .option("--rootloggingpath", self.logs());
+        self.login(program)
+    }
+
     /// Platform and login.
     pub(crate) fn login(&self, program: Program) -> Program {
         match (&self.postgres, &self.sql_server, &self.mysql) {
