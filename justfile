@@ -20,6 +20,10 @@ test *arguments:
 test-all *arguments:
     ./test.sh {{ arguments }}
 
+# Look for inputs that break a promise, for so many seconds each; needs a nightly compiler and cargo-fuzz.
+fuzz seconds="60" *targets:
+    fuzz/run {{ seconds }} {{ targets }}
+
 # Build the documentation of the code, private items included.
 docs:
     cargo doc --workspace --no-deps --document-private-items

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# Runs every test, with a private PostgreSQL server that lives only as long as the tests do.
+# Runs every test, with private servers of PostgreSQL and MariaDB that live only as long as the tests do.
 #
 # Arguments go to `cargo test`: ./test.sh --lib settings
-# The last line says how many tests passed, failed and were skipped. Needs Rust and OpenSSL; a missing PostgreSQL server is
+# The last line says how many tests passed, failed and were skipped. Needs Rust and OpenSSL; a missing server is
 # installed when this is a Debian-like system and the user is root.
 set -euo pipefail
 cd "$(dirname "$0")"
 
 work=""          # everything this script writes, removed at the end
 server_user=""   # who runs the server; empty for the present user
+mariadb=""       # the process of MariaDB
 job=""           # the process group of the running tests
 
 main() {
@@ -18,11 +19,13 @@ main() {
 
     find_postgres || install_postgres
     find_pgbouncer || install_pgbouncer
+    find_mariadb || install_mariadb
     choose_server_user
     [[ -z $server_user ]] || export SBM_TEST_SERVER_USER=$server_user
     make_work_folder
     make_certificates
     start_postgres
+    [[ -z $mariadbd ]] || start_mariadb
     export SBM_TEST_SKIPPED_FILE="$work/skipped"
     : >"$SBM_TEST_SKIPPED_FILE"
     chmod a+rw "$SBM_TEST_SKIPPED_FILE"
@@ -198,6 +201,86 @@ create role sbm_password login createdb password '$SBM_TEST_POSTGRES_PASSWORD';
 STATEMENTS
 }
 
+# --- MariaDB ---
+
+# Sets `mariadbd`, the server; empty when there is none, and then its tests say that they are skipped.
+find_mariadb() {
+    mariadbd=""
+    local program
+    for program in "$(command -v mariadbd || true)" /usr/sbin/mariadbd; do
+        if [[ -n $program && -x $program ]] && command -v mariadb-install-db >/dev/null; then
+            mariadbd=$program
+            return 0
+        fi
+    done
+    return 1
+}
+
+install_mariadb() {
+    [[ $(id -u) -eq 0 ]] && command -v apt-get >/dev/null || return 0
+    echo "installing MariaDB"
+    export DEBIAN_FRONTEND=noninteractive
+    { apt-get install -y mariadb-server || { apt-get update && apt-get install -y mariadb-server; }; } </dev/null || true
+    find_mariadb || echo "MariaDB cannot be installed; its tests are skipped"
+}
+
+start_mariadb() {
+    local folder=$work/server/mariadb port password
+    password=$(openssl rand -hex 16)
+    as_server_user mkdir "$folder"
+    as_server_user mariadb-install-db --no-defaults --datadir="$folder/data" --auth-root-authentication-method=normal \
+        --skip-test-db >"$work/log" 2>&1 || fail "mariadb-install-db failed: $(cat "$work/log")"
+    as_server_user tee "$folder/init.sql" >/dev/null <<STATEMENTS
+CREATE USER IF NOT EXISTS sbm@'%' IDENTIFIED BY '$password';
+GRANT ALL ON *.* TO sbm@'%' WITH GRANT OPTION;
+STATEMENTS
+    for _ in 1 2 3 4 5 6 7 8 9 10; do
+        port=$((20000 + RANDOM % 12000))
+        run_mariadb "$folder" "$port"
+        if wait_for_mariadb "$folder"; then
+            export SBM_TEST_MYSQL_URL=mysql://sbm:$password@127.0.0.1:$port
+            export SBM_TEST_MYSQL_CA=$work/certificates/ca.pem
+            echo "MariaDB $("$mariadbd" --version | sed 's/[^0-9]*\([0-9.]*\).*/\1/') listens on 127.0.0.1:$port"
+            return
+        fi
+        stop_mariadb
+        grep -qi 'address already in use' "$folder/log" || break
+        as_server_user rm -f "$folder/log"
+    done
+    fail "MariaDB does not start: $(cat "$folder/log" 2>/dev/null)"
+}
+
+# The data need not survive a power cut.
+run_mariadb() {
+    local as=()
+    [[ -z $server_user ]] || as=(runuser -u "$server_user" --)
+    # Without a shell between them, so that a signal arrives.
+    "${as[@]}" "$mariadbd" --no-defaults --datadir="$1/data" --socket="$1/socket" --pid-file="$1/pid" \
+        --bind-address=127.0.0.1 --port="$2" --skip-name-resolve --skip-log-bin --init-file="$1/init.sql" \
+        --max-connections=500 --innodb-flush-log-at-trx-commit=0 --innodb-doublewrite=0 --innodb-log-file-size=16M \
+        --ssl-ca="$work/certificates/ca.pem" --ssl-cert="$work/certificates/server.pem" \
+        --ssl-key="$work/certificates/server.key" >>"$1/log" 2>&1 </dev/null &
+    mariadb=$!
+}
+
+# It writes its process id when it is ready for connections.
+wait_for_mariadb() {
+    local waited
+    for ((waited = 0; waited < 600; waited++)); do
+        kill -0 "$mariadb" 2>/dev/null || return 1
+        [[ ! -e $1/pid ]] || return 0
+        sleep 0.1
+    done
+    return 1
+}
+
+stop_mariadb() {
+    [[ -n $mariadb ]] || return 0
+    kill -TERM "$mariadb" 2>/dev/null || true
+    wait "$mariadb" 2>/dev/null || true
+    mariadb=""
+}
+
 # --- Tests ---
 
 # In their own process group, so that a signal to this script ends all of them at once, and a Ctrl-C that a test sends itself
@@ -254,6 +337,7 @@ clean_up() {
         kill -TERM -- "-$job" 2>/dev/null || true
         wait "$job" 2>/dev/null || true
     fi
+    stop_mariadb
     if [[ -n $work ]]; then
         if [[ -e $work/server/data/postmaster.pid ]]; then
             as_server_user "$bin/pg_ctl" -D "$work/server/data" -m immediate -w stop >/dev/null 2>&1 || true

@@ -3,8 +3,8 @@
 //! The modules, in the order in which a run passes through them: `cli` and `settings` say what is wanted; [`package`]
 //! and `targets` read it; `plan` decides the order; [`queue`] hands targets to the [`worker`], which builds each by way of
 //! an [`engine`]; `monitor` turns events and result lines into progress and a verdict; `report` shows them. `run` ties
-//! them together. [`protocol`] is what they say to each other, [`sql`] what they know of the language,
-//! [`clock`] when locks end.
+//! them together; `query` asks the same databases without changing them. [`protocol`] is what they say to each other, [`sql`]
+//! what they know of the language, [`clock`] when locks end.
 
 #![cfg_attr(test, allow(clippy::string_slice, reason = "a test may panic"))]
 
@@ -21,6 +21,8 @@ pub mod package;
 #[cfg(feature = "deploy")]
 pub mod plan;
 pub mod protocol;
+#[cfg(feature = "deploy")]
+pub mod query;
 pub mod queue;
 #[cfg(feature = "deploy")]
 pub mod report;

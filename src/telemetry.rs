@@ -10,7 +10,7 @@ use std::{
 };
 
 use env_logger::{Builder, Target, WriteStyle};
-use log::LevelFilter;
+use log::{Level, LevelFilter, Log, Metadata, Record};
 
 /// Starts the log. A second call changes nothing.
 ///
@@ -22,15 +22,44 @@ pub fn init(level: Option<LevelFilter>) {
         Some(level) => builder.filter_level(level),
         None => builder.parse_default_env(),
     };
-    // The SQL Server driver would log rows of results at its lowest level.
-    builder.filter_module("tiberius", LevelFilter::Off);
-    // The driver logs every statement at these levels, and scripts may hold secrets.
-    builder.filter_module("tokio_postgres", LevelFilter::Info);
     builder.format_timestamp_millis();
     builder.write_style(style());
     builder.target(Target::Pipe(Box::new(AroundProgress)));
-    if builder.try_init().is_err() {
+    let logger = builder.build();
+    let most = logger.filter();
+    if log::set_boxed_logger(Box::new(Discreet(logger))).is_err() {
         log::debug!("the log was started before");
+        return;
+    }
+    log::set_max_level(most);
+}
+
+/// Keeps back what drivers say of statements and rows, whatever `RUST_LOG` asks for: both may hold secrets.
+struct Discreet<L>(L);
+
+/// Whether a line may show a statement or a row.
+fn is_indiscreet(metadata: &Metadata<'_>) -> bool {
+    let is_of = |name: &str| {
+        let rest = metadata.target().strip_prefix(name);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    };
+    // The one logs rows at its lowest level and errors at its highest, the other statements below `info`.
+    is_of("tiberius") || (is_of("tokio_postgres") && metadata.level() > Level::Info)
+}
+
+impl<L: Log> Log for Discreet<L> {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        !is_indiscreet(metadata) && self.0.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !is_indiscreet(record.metadata()) {
+            self.0.log(record);
+        }
+    }
+
+    fn flush(&self) {
+        self.0.flush();
     }
 }
 
@@ -119,6 +148,21 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+
+    #[test]
+    fn no_wish_for_the_log_shows_statements_or_rows() {
+        let wish = "trace,tiberius::tds::stream=trace,tokio_postgres::query=trace";
+        let logger = Discreet(Builder::new().parse_filters(wish).build());
+        let shows = |target: &str, level| {
+            logger.enabled(&Metadata::builder().target(target).level(level).build())
+        };
+        for target in ["tiberius", "tiberius::tds::stream::token"] {
+            assert!(!shows(target, Level::Trace) && !shows(target, Level::Error));
+        }
+        assert!(!shows("tokio_postgres::query", Level::Debug));
+        assert!(shows("tokio_postgres::query", Level::Info));
+        assert!(shows("tiberius_of_somebody", Level::Trace) && shows("sbm", Level::Trace));
+    }
 
     #[test]
     fn each_line_is_written_once_inside_the_hook_and_after_it() {

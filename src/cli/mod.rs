@@ -3,6 +3,7 @@
 //! One file per command group. Each turns its arguments into settings, calls the part of the library that does the
 //! work, and prints what that answers. Nothing here ever asks the user anything.
 
+mod add;
 mod build;
 mod create;
 mod demo;
@@ -10,6 +11,7 @@ mod gethash;
 mod ledger;
 mod list;
 mod normalise;
+mod package;
 mod print;
 mod refusal;
 mod rerun;
@@ -69,6 +71,8 @@ impl Invocation {
             Command::Build(typed) => build::run(&typed).await,
             Command::Threaded { command } => threaded::run(command).await,
             Command::Create { command } => create::run(command),
+            Command::Add(typed) => add::run(&typed),
+            Command::Package(typed) => package::run(&typed),
             Command::List(typed) => list::run(&typed),
             Command::Gethash(typed) => gethash::run(&typed),
             Command::Unpack(typed) => unpack::run(&typed),

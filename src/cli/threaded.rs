@@ -1,11 +1,13 @@
 //! `threaded`: many databases in parallel on this machine.
 
+use std::io;
+
 use clap::Subcommand;
 
 use super::rerun;
 use crate::{
     Error, ExitCode, run as runs,
-    settings::{RunArguments, RunSettings, process_environment},
+    settings::{QueryArguments, QuerySettings, RunArguments, RunSettings, process_environment},
 };
 
 #[derive(Debug, Subcommand)]
@@ -16,6 +18,13 @@ pub(super) enum ThreadedCommand {
         after_help = "Example:\n  sbm threaded run --platform SQLite -P update.sbm --override fleet.cfg"
     )]
     Run(Box<RunArguments>),
+    /// Ask every database of a target list one query that only reads.
+    #[command(
+        override_usage = "sbm threaded query --queryfile <FILE> --platform <PLATFORM> --override <FILE> [OPTIONS]",
+        after_help = "Example:\n  sbm threaded query --platform SQLite --queryfile versions.sql --override fleet.cfg --outputfile \
+                      versions.csv"
+    )]
+    Query(Box<QueryArguments>),
 }
 
 pub(super) async fn run(command: ThreadedCommand) -> Result<ExitCode, Error> {
@@ -26,6 +35,11 @@ pub(super) async fn run(command: ThreadedCommand) -> Result<ExitCode, Error> {
                 rerun::command(),
             )
             .await
+        }
+        ThreadedCommand::Query(typed) => {
+            let settings = QuerySettings::new(&typed, &process_environment)?;
+            let command = rerun::command();
+            runs::query(settings, command, &mut io::stdout(), &mut io::stderr()).await
         }
     }
 }

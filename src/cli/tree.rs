@@ -6,9 +6,9 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use log::LevelFilter;
 
 use super::{
-    create::CreateCommand, gethash::GethashArguments, ledger::LedgerCommand, list::ListArguments,
-    savesettings::BackendCommand, settings::SettingsCommand, threaded::ThreadedCommand,
-    unpack::UnpackArguments,
+    add::AddArguments, create::CreateCommand, gethash::GethashArguments, ledger::LedgerCommand,
+    list::ListArguments, package::PackageArguments, savesettings::BackendCommand,
+    settings::SettingsCommand, threaded::ThreadedCommand, unpack::UnpackArguments,
 };
 use crate::settings::{Aci, Batch, BuildArguments, ContainerApp, DemoArguments, Kubernetes};
 
@@ -58,6 +58,11 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: CreateCommand,
     },
+    /// Add scripts to a package.
+    Add(AddArguments),
+    /// Make a package of every .sbx file in a folder.
+    #[command(visible_alias = "pack")]
+    Package(PackageArguments),
     /// List the scripts of packages.
     List(ListArguments),
     /// Print the hash of a package, as the audit table records it.

@@ -114,6 +114,29 @@ const COLUMNS: usize = 16;
 /// Rows in one statement at most: 16 parameters each, and SQL Server allows 2,100 in all.
 const ROWS_PER_STATEMENT: usize = 131;
 
+/// Text in one statement at most, unless one row has more: a server takes packets up to a limit of its own.
+const BYTES_PER_STATEMENT: usize = 1024 * 1024;
+
+/// The rows in portions for one statement each.
+fn chunks<'a, 'b>(rows: &'a [Row<'b>]) -> impl Iterator<Item = &'a [Row<'b>]> {
+    let mut rest = rows;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |row: &&Row<'_>| {
+            bytes += row.text.len();
+            bytes <= BYTES_PER_STATEMENT
+        };
+        let count = rest
+            .iter()
+            .take(ROWS_PER_STATEMENT)
+            .take_while(fits)
+            .count();
+        let (chunk, others) = rest.split_at_checked(count.max(1))?;
+        rest = others;
+        Some(chunk)
+    })
+}
+
 /// Writes the rows, in the order given, for scripts that ran in `database`.
 pub async fn insert(
     session: &mut dyn Session,
@@ -123,7 +146,7 @@ pub async fn insert(
 ) -> Result<(), Error> {
     let commit_date = Timestamp::now();
     let table = session.table_name(Table::Audit);
-    for chunk in rows.chunks(ROWS_PER_STATEMENT) {
+    for chunk in chunks(rows) {
         let places = vec![format!("({})", vec!["?"; COLUMNS].join(", ")); chunk.len()].join(", ");
         let sql = format!(
             "INSERT INTO {table} (BuildFileName, ScriptFileName, ScriptId, ScriptFileHash, CommitDate, Sequence, \

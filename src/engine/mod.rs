@@ -4,10 +4,13 @@
 //! ([`ledger`], [`audit`], [`schema`]) through [`Session::query`] and [`Session::execute`]; a platform contributes what
 //! differs.
 
+mod address;
 pub mod audit;
+mod authorities;
 mod cell;
 mod error;
 pub mod ledger;
+mod mysql;
 mod postgres;
 mod read;
 mod retry;
@@ -28,6 +31,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 pub use error::{Error, SqlError, TransactionFate};
+pub use mysql::MySql;
 pub use postgres::Postgres;
 pub use retry::{Backoff, connect_with_retry};
 pub use sql_server::SqlServer;
@@ -152,6 +156,11 @@ pub trait Session: Debug + Send {
     /// The columns of one of our tables in the ledger schema; empty when there is no such table.
     async fn columns(&mut self, table: schema::Table) -> Result<Vec<schema::Column>, Error>;
 
+    /// The bytes of the longest statement that the server takes, where it has a limit that it tells.
+    fn longest_statement(&self) -> Option<usize> {
+        None
+    }
+
     /// The name by which our statements reach one of our tables, whatever a script did to the search path.
     fn table_name(&self, table: schema::Table) -> String;
 }
@@ -196,6 +205,6 @@ pub fn connect(
             ledger_schema,
         )?)),
         Platform::Sqlite => Ok(Arc::new(Sqlite::new())),
-        Platform::MySql => Err(Error::Unsupported(platform)),
+        Platform::MySql => Ok(Arc::new(MySql::new(connection, password)?)),
     }
 }

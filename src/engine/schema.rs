@@ -1,6 +1,6 @@
 //! The two tables that builds keep in every database: the audit table of the reference program, and the ledger.
 
-use super::{Error, Session, audit, ledger, sql_server::tables};
+use super::{Error, Session, audit, ledger, mysql, sql_server::tables};
 use crate::protocol::Platform;
 
 /// One of our tables.
@@ -29,6 +29,7 @@ impl Table {
     fn definition(self, platform: Platform) -> &'static [(&'static str, &'static str)] {
         match (self, platform) {
             (_, Platform::SqlServer) => tables::definition(self),
+            (_, Platform::MySql) => mysql::tables::definition(self),
             (Self::Audit, Platform::Sqlite) => audit::SQLITE_COLUMNS,
             (Self::Audit, _) => audit::POSTGRES_COLUMNS,
             (Self::Ledger, Platform::Sqlite) => ledger::SQLITE_COLUMNS,
@@ -104,6 +105,31 @@ impl Changes {
     }
 }
 
+/// Makes the tables that are missing, and opens the build's transaction: after that, or before when a trial shall leave
+/// nothing. Whether the tables are there.
+///
+/// MySQL cannot take a table back, so there a trial makes none.
+pub async fn prepare(
+    session: &mut dyn Session,
+    platform: Platform,
+    trial: bool,
+) -> Result<bool, Error> {
+    let changes = Changes::needed(session, platform).await?;
+    if trial {
+        session.begin().await?;
+        if platform == Platform::MySql {
+            return Ok(changes.is_empty());
+        }
+        changes.apply(session, platform).await?;
+        return Ok(true);
+    }
+    if !changes.is_empty() {
+        changes.apply(session, platform).await?;
+    }
+    session.begin().await?;
+    Ok(true)
+}
+
 /// Adds to an answer of the server what its reader can do about it.
 fn explain(error: Error, platform: Platform) -> Error {
     match error {
@@ -124,9 +150,6 @@ pub fn script(
     schema: Option<&str>,
     login: Option<&str>,
 ) -> Result<String, Error> {
-    if platform == Platform::MySql {
-        return Err(Error::Unsupported(platform));
-    }
     let login = login.unwrap_or("BUILD_LOGIN");
     if platform == Platform::SqlServer {
         return Ok(tables::script(schema.unwrap_or("dbo"), login));
@@ -140,6 +163,10 @@ pub fn script(
             quote_name(login)
         );
     }
+    let grantee = match platform {
+        Platform::MySql => account(login),
+        _ => quote_name(login),
+    };
     for table in Table::ALL {
         let name = match schema.filter(|_| platform == Platform::PostgreSql) {
             Some(schema) => format!("{}.{}", quote_name(schema), table.name(platform)),
@@ -152,15 +179,27 @@ pub fn script(
             text += &statement;
             text += ";\n";
         }
-        if platform == Platform::PostgreSql {
+        if platform != Platform::Sqlite {
             let rights = match table {
                 Table::Audit => "SELECT, INSERT",
                 Table::Ledger => "SELECT, INSERT, UPDATE, DELETE",
             };
-            text += &format!("GRANT {rights} ON {name} TO {};\n", quote_name(login));
+            text += &format!("GRANT {rights} ON {name} TO {grantee};\n");
         }
     }
     Ok(text)
+}
+
+/// An account of MySQL, `name` or `name@host`.
+fn account(login: &str) -> String {
+    let (name, host) = login.rsplit_once('@').unwrap_or((login, "%"));
+    let quote = |text: &str| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"));
+    format!("{}@{}", quote(name), quote(host))
+}
+
+/// A name in back-ticks.
+pub(super) fn quote_back_ticks(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
 }
 
 /// A name in double quotes.
@@ -177,6 +216,9 @@ fn create(platform: Platform, table: Table, name: &str) -> Vec<String> {
         .iter()
         .map(|(column, kind)| format!("  {column} {kind}"))
         .collect();
+    if platform == Platform::MySql {
+        return vec![create_whole(table, name, &columns)];
+    }
     let mut statements = vec![format!(
         "CREATE TABLE {name} (\n{}{}\n)",
         columns.join(",\n"),
@@ -192,6 +234,20 @@ fn create(platform: Platform, table: Table, name: &str) -> Vec<String> {
         statements.push(format!("CREATE INDEX {index} ON {on} ({columns})"));
     }
     statements
+}
+
+/// With its indexes in one statement: on MySQL each commits by itself, and a table must not be left without them.
+fn create_whole(table: Table, name: &str, columns: &[String]) -> String {
+    let indexes = table.indexes().iter();
+    let indexes: String = indexes
+        .map(|(index, columns)| format!(",\n  INDEX {index} ({columns})"))
+        .collect();
+    format!(
+        "CREATE TABLE {name} (\n{}{}{indexes}\n){}",
+        columns.join(",\n"),
+        table.constraint(),
+        mysql::tables::OPTIONS
+    )
 }
 
 /// Adds columns that older versions of the reference program did not have, and widens those that were narrower.
@@ -216,9 +272,10 @@ fn upgrade(platform: Platform, table: Table, name: &str, existing: &[Column]) ->
                 }),
                 Some(wanted),
             ) if *has < wanted => {
-                statements.push(format!(
-                    "ALTER TABLE {name} ALTER COLUMN {column} TYPE varchar({wanted})"
-                ));
+                statements.push(match platform {
+                    Platform::MySql => format!("ALTER TABLE {name} MODIFY COLUMN {column} {kind}"),
+                    _ => format!("ALTER TABLE {name} ALTER COLUMN {column} TYPE varchar({wanted})"),
+                });
             }
             _ => {}
         }
@@ -281,6 +338,19 @@ mod tests {
             text.contains("GRANT SELECT, INSERT ON \"a\"\"b\".sqlbuild_logging TO \"me\";"),
             "{text}"
         );
-        assert!(script(Platform::MySql, None, None).is_err());
+    }
+
+    #[test]
+    fn script_for_mysql_grants_to_an_account() {
+        let text = script(Platform::MySql, None, Some("o'me@10.%")).unwrap();
+        assert!(
+            text.contains("CREATE TABLE IF NOT EXISTS sqlbuild_ledger ("),
+            "{text}"
+        );
+        assert!(
+            text.contains("GRANT SELECT, INSERT ON sqlbuild_logging TO 'o''me'@'10.%';"),
+            "{text}"
+        );
+        assert_eq!(account("me"), "'me'@'%'");
     }
 }

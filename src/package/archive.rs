@@ -1,7 +1,7 @@
 //! Reading zip archives that nobody vouches for.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io::{Read, Seek},
     path::{Path, PathBuf},
 };
@@ -105,6 +105,27 @@ impl<R: Read + Seek> Archive<R> {
         }
         self.budget = self.budget.saturating_sub(length);
         Ok(Some(bytes))
+    }
+
+    /// Unpacks every file that is none of `known`, with its base name.
+    pub(super) fn read_others(
+        &mut self,
+        known: &[String],
+    ) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        let known: HashSet<String> = known.iter().map(|name| names::folded(name)).collect();
+        let others: Vec<String> = self
+            .entries
+            .iter()
+            .filter(|entry| !known.contains(&names::folded(&entry.base)))
+            .map(|entry| entry.base.clone())
+            .collect();
+        let mut files = Vec::with_capacity(others.len());
+        for name in others {
+            if let Some(bytes) = self.read(&name)? {
+                files.push((name, bytes));
+            }
+        }
+        Ok(files)
     }
 
     fn find(&self, name: &str) -> Option<&Entry> {

@@ -34,13 +34,14 @@ pub fn create_from_scripts(output: &Path, scripts: &[PathBuf]) -> Result<Package
     if output.symlink_metadata().is_ok() {
         faults.push(Fault::OutputExists);
     }
+    let limits = Limits::default();
     let package = Package {
         name: base_name(output),
-        scripts: read_scripts(scripts, &mut faults),
+        scripts: read_scripts(scripts, &limits, &mut faults),
         ..Package::default()
     };
     if is_xml {
-        faults.extend(files_in_the_way(output, scripts, &package));
+        faults.extend(files_in_the_way(output, scripts, &package.scripts));
     }
     Error::unless_empty(output, faults)?;
     if is_xml {
@@ -107,11 +108,15 @@ pub fn unpack(package: &Path, directory: &Path, limits: &Limits) -> Result<Vec<P
     Ok(outputs.into_iter().map(|output| output.path).collect())
 }
 
-fn read_scripts(files: &[PathBuf], faults: &mut Vec<Fault>) -> Vec<Script> {
+/// New scripts with these files, in orders from 1.
+pub(super) fn read_scripts(
+    files: &[PathBuf],
+    limits: &Limits,
+    faults: &mut Vec<Fault>,
+) -> Vec<Script> {
     if files.is_empty() {
         faults.push(Fault::NoScripts);
     }
-    let limits = Limits::default();
     let mut budget = limits.package_bytes;
     let mut seen: HashMap<String, &Path> = HashMap::new();
     let mut scripts = Vec::with_capacity(files.len());
@@ -132,7 +137,7 @@ fn read_scripts(files: &[PathBuf], faults: &mut Vec<Fault>) -> Vec<Script> {
         }
         // What is not readable afterwards is not packed either.
         let bytes =
-            read_limited(file, &name, file, (&limits, &mut budget)).unwrap_or_else(|error| {
+            read_limited(file, &name, file, (limits, &mut budget)).unwrap_or_else(|error| {
                 faults.push(Fault::Unreadable {
                     file: file.display().to_string(),
                     reason: reason(&error),
@@ -170,11 +175,15 @@ fn new_script(name: &str, bytes: Vec<u8>, position: u32) -> Script {
 }
 
 /// The files that lie where scripts are to be copied to and are not the scripts themselves.
-fn files_in_the_way(output: &Path, sources: &[PathBuf], package: &Package) -> Vec<Fault> {
+pub(super) fn files_in_the_way(
+    output: &Path,
+    sources: &[PathBuf],
+    scripts: &[Script],
+) -> Vec<Fault> {
     let folder = files::folder_of(output);
     sources
         .iter()
-        .zip(&package.scripts)
+        .zip(scripts)
         .map(|(source, script)| (source, folder.join(&script.file)))
         .filter(|(source, place)| place.symlink_metadata().is_ok() && !is_same_file(source, place))
         .map(|(_, place)| Fault::InTheWay {
@@ -193,22 +202,31 @@ fn is_same_file(left: &Path, right: &Path) -> bool {
 /// Writes a `.sbx` and copies scripts beside it that do not lie there yet.
 fn write_beside(output: &Path, sources: &[PathBuf], package: &Package) -> Result<(), Error> {
     let parts = Parts::of(package, output)?;
+    let mut outputs = copies(output, sources, &package.scripts);
+    outputs.push(Output {
+        path: output.to_owned(),
+        bytes: parts.manifest.as_bytes(),
+    });
+    files::write_all(&outputs, Existing::Keep)
+}
+
+/// What is to be written beside `output` so that all scripts lie there.
+pub(super) fn copies<'a>(
+    output: &Path,
+    sources: &[PathBuf],
+    scripts: &'a [Script],
+) -> Vec<Output<'a>> {
     let folder = files::folder_of(output);
-    let mut outputs: Vec<Output<'_>> = sources
+    sources
         .iter()
-        .zip(&package.scripts)
+        .zip(scripts)
         .map(|(source, script)| (source, folder.join(&script.file), script))
         .filter(|(source, place, _)| !is_same_file(source, place))
         .map(|(_, path, script)| Output {
             path,
             bytes: &script.bytes,
         })
-        .collect();
-    outputs.push(Output {
-        path: output.to_owned(),
-        bytes: parts.manifest.as_bytes(),
-    });
-    files::write_all(&outputs, Existing::Keep)
+        .collect()
 }
 
 /// Writes new files into a folder that need not exist; after a failure it is as it was.

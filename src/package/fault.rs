@@ -219,6 +219,16 @@ pub enum Fault {
         /// The name.
         value: String,
     },
+    /// A folder was given where a file is needed.
+    #[error(
+        "it is a folder; accepted are `.sbm` and `.sbx` files, as a folder needs no command to take in a script"
+    )]
+    IsFolder,
+    /// No manifest is in a folder or in the folders inside it.
+    #[error(
+        "no `.sbx` file is in it or in the folders inside it; accepted is a folder with at least one"
+    )]
+    NothingToPack,
     /// The output exists.
     #[error("it exists already; accepted is a name that does not")]
     OutputExists,

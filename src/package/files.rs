@@ -33,7 +33,7 @@ pub(super) struct Output<'a> {
 pub(super) fn write_all(outputs: &[Output<'_>], existing: Existing) -> Result<(), Error> {
     let mut staged = Vec::with_capacity(outputs.len());
     for output in outputs {
-        staged.push(stage(output)?);
+        staged.push(stage(output, existing)?);
     }
     let mut placed: Vec<&Path> = Vec::with_capacity(outputs.len());
     for (output, file) in outputs.iter().zip(staged) {
@@ -88,7 +88,7 @@ pub(super) fn folder_of(path: &Path) -> &Path {
     }
 }
 
-fn stage(output: &Output<'_>) -> Result<NamedTempFile, Error> {
+fn stage(output: &Output<'_>, existing: Existing) -> Result<NamedTempFile, Error> {
     let mut builder = tempfile::Builder::new();
     // Temporary files are private unless said otherwise, which a package need not be; the umask still applies.
     #[cfg(unix)]
@@ -100,6 +100,12 @@ fn stage(output: &Output<'_>) -> Result<NamedTempFile, Error> {
             .prefix(".sbm-")
             .tempfile_in(folder_of(&output.path))?;
         file.write_all(output.bytes)?;
+        // What replaces a file is as private as that file was.
+        if existing == Existing::Replace
+            && let Ok(old) = std::fs::metadata(&output.path)
+        {
+            file.as_file().set_permissions(old.permissions())?;
+        }
         file.as_file().sync_all()?;
         Ok(file)
     };
@@ -116,7 +122,7 @@ fn placing_failed(path: &Path, error: std::io::Error) -> Error {
 }
 
 /// Takes back what was placed before a failure.
-fn remove(placed: &[&Path]) {
+pub(super) fn remove(placed: &[&Path]) {
     for path in placed {
         if let Err(error) = std::fs::remove_file(path) {
             log::warn!("cannot remove {} again: {error}", path.display());

@@ -92,6 +92,10 @@ struct Reader {
 impl Reader {
     fn root(&mut self, root: Element) {
         self.namespace.clone_from(&root.namespace);
+        self.manifest
+            .record
+            .root_attributes
+            .clone_from(&root.attributes);
         for element in root.elements() {
             if self.is(&element, "SqlSyncBuildProject") {
                 self.project(element);

@@ -34,6 +34,7 @@ pub(super) fn write(package: &Package, file_names: &[String]) -> String {
     project.children = vec![Node::Element(scripts), Node::Element(builds)];
     project.children.extend(nodes(&record.project_elements));
     let mut root = Element::new("SqlSyncBuildData", NAMESPACE);
+    root.attributes.clone_from(&record.root_attributes);
     root.children.push(Node::Element(project));
     root.children.extend(nodes(&record.root_elements));
     xml_write::document(&root)

@@ -1,14 +1,21 @@
 //! Opening packages, whatever form they have.
 
 use std::{
+    collections::HashMap,
     ffi::OsStr,
     fs::File,
-    io::{BufReader, Read},
+    io::{BufReader, Cursor, Read},
     path::Path,
 };
 
+use uuid::Uuid;
+
 use super::{
-    Error, Fault, Package, archive::Archive, files, folder, manifest, manifest::Manifest, names,
+    Error, Fault, Package,
+    archive::Archive,
+    files, folder,
+    manifest::{self, Listed, Manifest},
+    names,
 };
 
 /// How much a package may hold, so that a crafted one cannot fill the memory.
@@ -41,11 +48,27 @@ pub(super) enum Missing {
     Keep,
 }
 
-/// An opened package, and which of its scripts have no file.
-#[derive(Debug)]
+/// An opened package, and what only its present form has.
+#[derive(Debug, Default)]
 pub(super) struct Opened {
     pub package: Package,
-    pub missing: Vec<uuid::Uuid>,
+    /// The scripts that have no file.
+    pub missing: Vec<Uuid>,
+    /// The file names of the scripts in the manifest; none for a folder.
+    pub file_names: HashMap<Uuid, String>,
+    /// Whether it is an archive.
+    pub is_archive: bool,
+    /// The files of an archive that no build needs, when they were asked for.
+    pub others: Vec<(String, Vec<u8>)>,
+}
+
+/// Whether files of an archive that no build needs are read, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Others {
+    /// For those who only build.
+    Leave,
+    /// For those who write the archive anew.
+    Read,
 }
 
 impl Package {
@@ -55,6 +78,16 @@ impl Package {
     /// at least one. All faults of the content are reported together.
     pub fn open(path: &Path, limits: &Limits) -> Result<Self, Error> {
         open(path, limits, Missing::Refuse).map(|opened| opened.package)
+    }
+
+    /// Reads a `.sbm` that is in memory; `name` is the base name of its file.
+    pub fn from_sbm(bytes: &[u8], name: &str, limits: &Limits) -> Result<Self, Error> {
+        let path = Path::new(name);
+        let archive = Archive::new(Cursor::new(bytes), path, limits)?;
+        let mut package = read_archive(archive, path, Others::Leave)?.package;
+        package.name = name.to_owned();
+        package.sort();
+        Ok(package)
     }
 
     /// Reads the `*.sql` files of one folder as the reference program does for `--scriptsrcdir`.
@@ -69,16 +102,17 @@ impl Package {
 /// Reads a package, with a say in what happens to missing files.
 pub(super) fn open(path: &Path, limits: &Limits, missing: Missing) -> Result<Opened, Error> {
     if path.is_dir() {
-        let package = folder::open(path, limits)?;
         return Ok(Opened {
-            package,
-            missing: Vec::new(),
+            package: folder::open(path, limits)?,
+            ..Opened::default()
         });
     }
-    let mut opened = open_file(path, limits, missing)?;
-    opened.package.name = base_name(path);
-    opened.package.sort();
-    Ok(opened)
+    open_file(path, limits, missing, Others::Leave)
+}
+
+/// Reads a `.sbm` or `.sbx` with everything that a rewrite of it has to keep.
+pub(super) fn open_to_rewrite(path: &Path, limits: &Limits) -> Result<Opened, Error> {
+    open_file(path, limits, Missing::Refuse, Others::Read)
 }
 
 /// The last part of a path, also of `.` and the like.
@@ -124,7 +158,24 @@ pub(super) fn read_limited(
     Ok(bytes)
 }
 
-fn open_file(path: &Path, limits: &Limits, missing: Missing) -> Result<Opened, Error> {
+fn open_file(
+    path: &Path,
+    limits: &Limits,
+    missing: Missing,
+    others: Others,
+) -> Result<Opened, Error> {
+    let mut opened = open_unsorted(path, limits, missing, others)?;
+    opened.package.name = base_name(path);
+    opened.package.sort();
+    Ok(opened)
+}
+
+fn open_unsorted(
+    path: &Path,
+    limits: &Limits,
+    missing: Missing,
+    others: Others,
+) -> Result<Opened, Error> {
     let name = path.to_string_lossy();
     let is_archive = names::has_extension(&name, "sbm");
     if !is_archive && !names::has_extension(&name, "sbx") {
@@ -138,7 +189,8 @@ fn open_file(path: &Path, limits: &Limits, missing: Missing) -> Result<Opened, E
     let mut start = [0; 2];
     let is_zip = file.read_exact(&mut start).is_ok() && &start == b"PK";
     if is_archive || is_zip {
-        return read_archive(Archive::new(BufReader::new(file), path, limits)?, path);
+        let archive = Archive::new(BufReader::new(file), path, limits)?;
+        return read_archive(archive, path, others);
     }
     read_beside(path, limits, missing)
 }
@@ -147,6 +199,7 @@ fn open_file(path: &Path, limits: &Limits, missing: Missing) -> Result<Opened, E
 pub(super) fn read_archive<R: Read + std::io::Seek>(
     mut archive: Archive<R>,
     path: &Path,
+    others: Others,
 ) -> Result<Opened, Error> {
     let mut faults = std::mem::take(&mut archive.faults);
     let Some(name) = archive.manifest_name() else {
@@ -168,19 +221,37 @@ pub(super) fn read_archive<R: Read + std::io::Seek>(
         }
     }
     Error::unless_empty(path, faults)?;
-    let mut package = Package {
-        record: manifest.record,
-        ..Package::default()
+    let mut opened = Opened {
+        package: Package {
+            record: manifest.record,
+            ..Package::default()
+        },
+        is_archive: true,
+        ..Opened::default()
     };
+    let mut known = vec![name, names::HISTORY.to_owned()];
     for listed in manifest.scripts {
         let bytes = archive.read(&listed.file_name)?.unwrap_or_default();
-        package.scripts.push(listed.with_bytes(bytes));
+        known.push(listed.file_name.clone());
+        opened.push(listed, bytes);
     }
-    package.record.history = archive.read(names::HISTORY)?;
-    Ok(Opened {
-        package,
-        missing: Vec::new(),
-    })
+    opened.package.record.history = archive.read(names::HISTORY)?;
+    if others == Others::Read {
+        opened.others = archive.read_others(&known)?;
+    }
+    Ok(opened)
+}
+
+impl Opened {
+    /// Adds a script, and gives its id.
+    fn push(&mut self, listed: Listed, bytes: Vec<u8>) -> Uuid {
+        let file_name = listed.file_name.clone();
+        let script = listed.with_bytes(bytes);
+        let id = script.id;
+        self.file_names.insert(id, file_name);
+        self.package.scripts.push(script);
+        id
+    }
 }
 
 /// Reads a manifest whose scripts lie beside it.
@@ -205,7 +276,7 @@ fn read_beside(path: &Path, limits: &Limits, missing: Missing) -> Result<Opened,
             record,
             ..Package::default()
         },
-        missing: Vec::new(),
+        ..Opened::default()
     };
     for listed in scripts {
         let file = found(&listed.file_name);
@@ -213,11 +284,11 @@ fn read_beside(path: &Path, limits: &Limits, missing: Missing) -> Result<Opened,
             let script = files::folder_of(path).join(file);
             read_limited(&script, file, path, (limits, &mut budget))
         });
-        let script = listed.with_bytes(bytes.transpose()?.unwrap_or_default());
-        if file.is_none() {
-            opened.missing.push(script.id);
+        let is_missing = file.is_none();
+        let id = opened.push(listed, bytes.transpose()?.unwrap_or_default());
+        if is_missing {
+            opened.missing.push(id);
         }
-        opened.package.scripts.push(script);
     }
     Ok(opened)
 }
@@ -235,7 +306,7 @@ fn missing_script(name: &str) -> Fault {
 }
 
 /// The names of the files in the folder of `path`.
-fn files_beside(path: &Path) -> Result<Vec<String>, Error> {
+pub(super) fn files_beside(path: &Path) -> Result<Vec<String>, Error> {
     let folder = files::folder_of(path);
     let mut present = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(Error::read(folder))? {

@@ -69,6 +69,8 @@ pub struct Provenance {
 /// The parts of a manifest beside its scripts, kept as they were read so that a rewrite loses nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record {
+    /// Attributes of the root.
+    pub(super) root_attributes: Vec<super::xml::Attribute>,
     /// Attributes of the project, such as its name.
     pub(super) project_attributes: Vec<super::xml::Attribute>,
     /// Past builds with their script runs.

@@ -20,11 +20,14 @@ impl Package {
         self.write_archive(path, Existing::Replace)
     }
 
+    /// The bytes of a `.sbm`, as [`Package::write_sbm`] writes it to a file of the package's name.
+    pub fn to_sbm(&self) -> Result<Vec<u8>, Error> {
+        let path = Path::new(&self.name);
+        zipped(&Parts::of(self, path)?, self, &[], path)
+    }
+
     pub(super) fn write_archive(&self, path: &Path, existing: Existing) -> Result<(), Error> {
-        let parts = Parts::of(self, path)?;
-        let files: Vec<(String, &[u8])> = parts.scripts_then_manifest(self, names::MANIFEST);
-        let bytes = files::zipped(&files, Limits::default().ratio)
-            .map_err(|error| Error::write(path)(std::io::Error::other(error)))?;
+        let bytes = zipped(&Parts::of(self, path)?, self, &[], path)?;
         files::write_all(
             &[Output {
                 path: path.to_owned(),
@@ -33,6 +36,20 @@ impl Package {
             existing,
         )
     }
+}
+
+/// An archive of all files of a package and `others` behind them.
+pub(super) fn zipped(
+    parts: &Parts,
+    package: &Package,
+    others: &[(String, Vec<u8>)],
+    path: &Path,
+) -> Result<Vec<u8>, Error> {
+    let mut files = parts.scripts_then_manifest(package, names::MANIFEST);
+    let others = others.iter();
+    files.extend(others.map(|(name, bytes)| (name.clone(), bytes.as_slice())));
+    files::zipped(&files, Limits::default().ratio)
+        .map_err(|error| Error::write(path)(std::io::Error::other(error)))
 }
 
 /// A package cut into the files that hold it.
@@ -47,6 +64,15 @@ pub(super) struct Parts {
 impl Parts {
     /// Names the files of `package` and writes its manifest; refuses what a reader would refuse.
     pub(super) fn of(package: &Package, path: &Path) -> Result<Self, Error> {
+        Self::named(package, path, flat_names(package))
+    }
+
+    /// Writes the manifest of `package`, whose scripts have these file names.
+    pub(super) fn named(
+        package: &Package,
+        path: &Path,
+        file_names: Vec<String>,
+    ) -> Result<Self, Error> {
         let faults = (1..)
             .zip(&package.scripts)
             .filter_map(|(position, script)| {
@@ -58,7 +84,6 @@ impl Parts {
             })
             .collect();
         Error::unless_empty(path, faults)?;
-        let file_names = flat_names(package);
         let manifest = manifest_write::write(package, &file_names);
         let (_, faults) = manifest::read(manifest.as_bytes());
         Error::unless_empty(path, faults)?;

@@ -154,10 +154,11 @@ impl Tree {
                 Err(malformed("there is text outside of the root element"))
             };
         };
+        let text = without_illegal(text);
         if let Some(Node::Text(before)) = parent.children.last_mut() {
-            before.push_str(text);
+            before.push_str(&text);
         } else {
-            parent.children.push(Node::Text(text.to_owned()));
+            parent.children.push(Node::Text(text));
         }
         Ok(())
     }
@@ -185,10 +186,20 @@ fn element(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Element, 
         element.attributes.push(Attribute {
             name: attribute.key.as_ref().to_owned(),
             namespace: namespace_text(&namespace)?.to_owned(),
-            value: value.map_err(attribute_fault)?.into_owned(),
+            value: without_illegal(&value.map_err(attribute_fault)?),
         });
     }
     Ok(element)
+}
+
+/// The text with U+FFFD for what XML cannot hold. References to such characters are found in old files; they are lost when
+/// they are read, not when they are written, so that a package means the same before and after a rewrite.
+fn without_illegal(text: &str) -> String {
+    let legal = |character| match super::xml_write::is_legal(character) {
+        true => character,
+        false => char::REPLACEMENT_CHARACTER,
+    };
+    text.chars().map(legal).collect()
 }
 
 fn namespace_text<'a>(namespace: &'a ResolveResult<'a>) -> Result<&'a str, Fault> {

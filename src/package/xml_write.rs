@@ -109,11 +109,17 @@ fn escape(text: &mut String, character: char) {
         '<' => text.push_str("&lt;"),
         '>' => text.push_str("&gt;"),
         '\r' => text.push_str("&#xD;"),
-        // XML has no way to write these.
-        '\0'..='\u{8}' | '\u{B}' | '\u{C}' | '\u{E}'..='\u{1F}' | '\u{FFFE}' | '\u{FFFF}' => {
-            text.push(char::REPLACEMENT_CHARACTER);
-        }
-        other => text.push(other),
+        other if is_legal(other) => text.push(other),
+        _ => text.push(char::REPLACEMENT_CHARACTER),
+    }
+}
+
+/// Whether XML 1.0 can hold the character at all.
+pub(super) fn is_legal(character: char) -> bool {
+    match character {
+        '\t' | '\n' | '\r' => true,
+        '\0'..='\u{1F}' | '\u{FFFE}' | '\u{FFFF}' => false,
+        _ => true,
     }
 }
 

@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use tempfile::NamedTempFile;
+
 use super::{List, Log, Report, json::write_json, write_junit, write_list, write_log};
 use crate::monitor::Verdict;
 
@@ -49,6 +51,15 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_and_persist(folder, path, |to| to.write_all(bytes))
 }
 
+/// A file for what is to be given its name later, as readable as the user's umask allows.
+pub fn temporary_in(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    if let Some(permissions) = ordinary_permissions() {
+        builder.permissions(permissions);
+    }
+    builder.prefix(".sbm-").tempfile_in(folder)
+}
+
 fn replace(
     folder: &Path,
     name: &str,
@@ -64,11 +75,7 @@ fn write_and_persist(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut builder = tempfile::Builder::new();
-    if let Some(permissions) = ordinary_permissions() {
-        builder.permissions(permissions);
-    }
-    let mut file = builder.prefix(".sbm-").tempfile_in(folder)?;
+    let mut file = temporary_in(folder)?;
     let mut buffered = BufWriter::new(file.as_file_mut());
     write(&mut buffered)?;
     buffered.flush()?;

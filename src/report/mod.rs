@@ -28,7 +28,7 @@ use std::{
 
 pub use document::{Listing, Report, Run, TargetReport};
 pub use exit_code::{ExitCode, Situation, decide, holding, reference_code};
-pub use files::{paths, write_all, write_whole};
+pub use files::{paths, temporary_in, write_all, write_whole};
 pub use json::Json;
 pub use junit::write_junit;
 pub use lists::{List, write_list};

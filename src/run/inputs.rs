@@ -1,13 +1,15 @@
 //! Package and targets, read and held against each other before anything else happens.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
 use crate::{
     Error,
+    engine::{self, Engine},
     package::Package,
     protocol::{Pair, Target},
-    settings::{PackageSource, RunSettings, TargetSource},
-    targets::{self, Listed, Rules, TargetList},
+    query::Asked,
+    settings::{PackageSource, QuerySettings, RunSettings, TargetSource},
+    targets::{self, Checked, Listed, Rules, TargetList},
 };
 
 /// What a run works with.
@@ -20,13 +22,13 @@ pub(super) struct Inputs {
 }
 
 /// Reads both; the faults of both are reported together.
-pub(super) fn read(settings: &RunSettings) -> Result<Inputs, Error> {
+pub(super) async fn read(settings: &RunSettings) -> Result<Inputs, Error> {
     let package = match &settings.package {
         PackageSource::Package(path) => Package::open(path, &settings.limits),
         PackageSource::ScriptFolder(path) => Package::from_script_folder(path, &settings.limits),
     }
     .map_err(Error::package);
-    let listed = list(settings, package.as_ref().ok());
+    let listed = list(settings, package.as_ref().ok()).await;
     let (package, list) = match (package, listed) {
         (Ok(package), Ok(list)) => (package, list),
         (Err(package), Err(targets)) => return Err(Error::Several(vec![package, targets])),
@@ -46,9 +48,77 @@ pub(super) fn read(settings: &RunSettings) -> Result<Inputs, Error> {
     })
 }
 
-fn list(settings: &RunSettings, package: Option<&Package>) -> Result<TargetList, Error> {
+/// The databases that are asked, each by itself, and what the user should know before.
+pub(super) async fn asked(
+    settings: &QuerySettings,
+    engine: &dyn Engine,
+) -> Result<(Vec<Asked>, Vec<String>), Error> {
+    let list = match &settings.targets {
+        TargetSource::Query { path, place } => find(path, place.as_ref(), engine).await?,
+        TargetSource::File(path) => targets::load(path).map_err(Error::targets)?,
+        TargetSource::Inline { .. } | TargetSource::Inferred { .. } => {
+            return Err(Error::input("--override: needed"));
+        }
+    };
+    let rules = Rules {
+        platform: settings.platform,
+        concurrency: settings.concurrency.kind,
+        allow_duplicates: settings.allow_duplicates,
+        package: None,
+    };
+    let checked = targets::check(list, &rules).map_err(Error::targets)?;
+    let warnings = checked.warnings.clone();
+    Ok((one_by_one(checked), warnings))
+}
+
+/// A target of several databases becomes several of one; a database that stands for several names is asked once.
+fn one_by_one(checked: Checked) -> Vec<Asked> {
+    let mut all = Vec::new();
+    for (target, row_data) in checked.targets.into_iter().zip(checked.row_data) {
+        let mut seen = BTreeSet::new();
+        for (index, pair) in target.pairs.iter().enumerate() {
+            if !seen.insert(pair.database.as_str()) {
+                continue;
+            }
+            let items = row_data.of_pair(index).iter();
+            all.push(Asked {
+                target: Target {
+                    server: target.server.clone(),
+                    pairs: vec![pair.clone()],
+                    tag: target.tag.clone(),
+                },
+                row_data: items
+                    .map(|item| (item.column.clone(), item.value.clone()))
+                    .collect(),
+            });
+        }
+    }
+    all
+}
+
+async fn find(
+    path: &Path,
+    place: Option<&(String, String)>,
+    engine: &dyn Engine,
+) -> Result<TargetList, Error> {
+    targets::find(path, place, engine)
+        .await
+        .map_err(Error::targets)
+}
+
+async fn list(settings: &RunSettings, package: Option<&Package>) -> Result<TargetList, Error> {
     match &settings.targets {
         TargetSource::File(path) => targets::load(path).map_err(Error::targets),
+        TargetSource::Query { path, place } => {
+            let engine = engine::connect(
+                settings.platform,
+                &settings.connection,
+                settings.password.clone(),
+                None,
+            )
+            .map_err(Error::engine)?;
+            find(path, place.as_ref(), &*engine).await
+        }
         TargetSource::Inline { server, text } => {
             targets::parse_inline(text, server.as_deref()).map_err(Error::targets)
         }
@@ -83,7 +153,7 @@ fn infer(
     };
     Ok(TargetList {
         name: "--server and --database".to_owned(),
-        targets: vec![Listed { target, line: 1 }],
+        targets: vec![Listed::new(target, 1)],
         faults: Vec::new(),
     })
 }

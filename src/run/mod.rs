@@ -4,6 +4,7 @@ mod brake;
 mod demo;
 mod drive;
 mod inputs;
+mod query;
 mod record;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
@@ -11,6 +12,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use jiff::Timestamp;
 
 pub use demo::demo;
+pub use query::query;
 
 use brake::Brake;
 
@@ -46,7 +48,7 @@ async fn run(
     reporter: &mut dyn Reporter,
 ) -> Result<Report, Error> {
     let started = Timestamp::now();
-    let inputs = inputs::read(&settings)?;
+    let inputs = inputs::read(&settings).await?;
     let resumed = record::resumed(&settings, &inputs.package)?;
     let mut job = job(&settings, &inputs, resumed);
     let prepared = Prepared::new(&inputs.package, &job).map_err(Error::package)?;
@@ -62,7 +64,11 @@ async fn run(
     let (folder, _lock) = record::begin(&settings.root_logging_path, &job, &inputs.package, &plan)?;
     let targets: Vec<(TargetKey, Target)> = plan.into_targets();
 
-    for line in &inputs.warnings {
+    for line in inputs
+        .warnings
+        .iter()
+        .chain(&prepared.why_not_transactional)
+    {
         reporter.message(line);
     }
     let (publisher, subscription) = events::InProcess::new();

@@ -45,18 +45,12 @@ pub struct RunArguments {
     pub unavailable: UnavailableArguments,
 }
 
-/// The options of `build`: those of `threaded run`, and a target in place of a list.
+/// The options of `build`: those of `threaded run`, which may name a target in place of a list.
 #[derive(Args, Clone, Debug, Default)]
 pub struct BuildArguments {
     /// What both commands have.
     #[command(flatten)]
     pub run: RunArguments,
-    /// Server of the database to build; a folder for SQLite. Needed unless an override file names servers.
-    #[arg(long, short = 's', help_heading = "Targets")]
-    pub server: Option<String>,
-    /// Database to build. Without it: the database that the package's scripts name.
-    #[arg(long, short = 'd', help_heading = "Targets")]
-    pub database: Option<String>,
 }
 
 /// What is built.
@@ -90,10 +84,18 @@ pub struct LimitArguments {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Targets")]
 pub struct TargetArguments {
-    /// Target list: a .cfg file. `build` also takes one pair, `default,database`.
+    /// Target list: a .cfg, .multiDb, .multiDbQ or .sql file. `build` also takes one pair, `default,database`.
     #[arg(long, value_name = "FILE")]
     pub r#override: Option<String>,
-    /// Kind of the database servers: SqlServer, PostgreSQL or SQLite [default: SqlServer].
+    /// Server on which a .sql list finds the targets. With `build` and no list: the server of the database to build; a folder
+    /// for SQLite.
+    #[arg(long, short = 's')]
+    pub server: Option<String>,
+    /// Database in which a .sql list finds the targets. With `build` and no list: the database to build; without it the one that
+    /// the package's scripts name.
+    #[arg(long, short = 'd')]
+    pub database: Option<String>,
+    /// Kind of the database servers: SqlServer, PostgreSQL, MySQL or SQLite [default: SqlServer].
     #[arg(long, alias = "databaseplatform", value_name = "PLATFORM")]
     pub platform: Option<String>,
     /// Drop exact repeats in the target list with a warning, where they are an error otherwise [default: false].

@@ -74,8 +74,12 @@ pub(super) fn ledger_schema(
     platform: Platform,
 ) -> Option<String> {
     let option = "--ledgerschema";
-    if platform == Platform::Sqlite && given.is_some() {
-        reader.fault(option, given, "SQLite has no schemas; leave it out");
+    if given.is_some() && matches!(platform, Platform::Sqlite | Platform::MySql) {
+        reader.fault(
+            option,
+            given,
+            format!("{platform} has no schemas; leave it out"),
+        );
     }
     reader.text(option, given)
 }
@@ -172,9 +176,11 @@ mod tests {
     }
 
     #[test]
-    fn files_have_no_schema() {
-        let mut reader = Reader::new(&|_| None);
-        ledger_schema(&mut reader, Some("x"), Platform::Sqlite);
-        assert!(reader.finish().is_err());
+    fn files_and_mysql_have_no_schema() {
+        for platform in [Platform::Sqlite, Platform::MySql] {
+            let mut reader = Reader::new(&|_| None);
+            ledger_schema(&mut reader, Some("x"), platform);
+            assert!(reader.finish().is_err());
+        }
     }
 }

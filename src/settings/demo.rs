@@ -89,6 +89,10 @@ fn server(reader: &mut Reader<'_>, given: Option<&str>, platform: Platform) -> O
             let needed = "needed: a PostgreSQL server on which the login may make databases, as host or host:port";
             reader.fault("--server", None, needed);
         }
+        (Platform::MySql, _) => {
+            let problem = "the demo has no words for it; accepted are SQLite and PostgreSQL";
+            reader.fault("--platform", Some("MySQL"), problem);
+        }
         _ => {}
     }
     server
@@ -125,6 +129,7 @@ mod tests {
         assert!(settings(None, Some("h"), "3").is_err());
         assert!(settings(Some("postgresql"), Some("h"), "3").is_ok());
         assert!(settings(Some("postgresql"), None, "3").is_err());
+        assert!(settings(Some("mysql"), Some("h"), "3").is_err());
     }
 
     #[test]

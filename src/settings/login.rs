@@ -101,10 +101,9 @@ fn user(reader: &mut Reader<'_>, typed: &LoginArguments, platform: Platform) -> 
     let user = reader.secret("--username", SecretName::UserName, given.as_ref());
     let user = user.and_then(|user| reader.check_text("--username", Some(user.expose_secret())));
     // Of a platform that was refused nothing more is asked, and a file that cannot be opened may hold the name.
-    let asked = matches!(platform, Platform::PostgreSql | Platform::SqlServer)
-        && !["--platform", "--settingsfile", "--settingsfilekey"]
-            .iter()
-            .any(|option| reader.is_refused(option));
+    let asked = !["--platform", "--settingsfile", "--settingsfilekey"]
+        .iter()
+        .any(|option| reader.is_refused(option));
     if asked && user.is_none() && typed.username.is_none() {
         let token = match platform {
             Platform::SqlServer => format!(", or an access token in {TOKEN_VARIABLE}"),
@@ -144,9 +143,9 @@ fn ssl_mode(reader: &mut Reader<'_>, typed: &LoginArguments) -> SslMode {
         );
         reader.fault(option, trust, problem);
     }
-    match given {
-        None => SslMode::Require,
-        Some(_) => mode,
+    match mode {
+        SslMode::Auto => SslMode::Require,
+        mode => mode,
     }
 }
 
@@ -330,6 +329,7 @@ mod tests {
             .map(|login| login.0.ssl_mode)
         };
         assert_eq!(mode(None, "true"), Ok(SslMode::Require));
+        assert_eq!(mode(Some("auto"), "true"), Ok(SslMode::Require));
         assert_eq!(mode(None, "false"), Ok(SslMode::Auto));
         assert_eq!(mode(Some("prefer"), "true"), Ok(SslMode::Prefer));
         assert_eq!(mode(Some("Verify-Full"), "false"), Ok(SslMode::VerifyFull));

@@ -170,15 +170,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A platform that this version can build.
+    /// The platform of all databases.
     pub(super) fn platform(&mut self, given: Option<&str>) -> Platform {
-        let platform = self.word("--platform", given, Platform::SqlServer);
-        if platform == Platform::MySql {
-            let problem =
-                "not built into this version yet; accepted are SqlServer, PostgreSQL and SQLite";
-            self.fault("--platform", Some(platform.name()), problem);
-        }
-        platform
+        self.word("--platform", given, Platform::SqlServer)
     }
 }
 
@@ -220,13 +214,12 @@ mod tests {
     }
 
     #[test]
-    fn platforms_that_are_not_built_in_are_refused_by_name() {
+    fn platforms_are_read_in_any_case() {
         assert_eq!(read(|r| r.platform(Some("sqlite"))), Ok(Platform::Sqlite));
         for given in [None, Some("sqlserver")] {
             assert_eq!(read(|r| r.platform(given)), Ok(Platform::SqlServer));
         }
-        let fault = read(|r| r.platform(Some("mysql"))).unwrap_err();
-        assert!(fault.contains("PostgreSQL and SQLite"), "{fault}");
+        assert_eq!(read(|r| r.platform(Some("mysql"))), Ok(Platform::MySql));
         let fault = read(|r| r.platform(Some("Oracle"))).unwrap_err();
         assert_eq!(fault.matches("--platform").count(), 1, "{fault}");
     }

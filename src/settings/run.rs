@@ -87,8 +87,7 @@ impl RunSettings {
 }
 
 fn build_targets(reader: &mut Reader<'_>, typed: &BuildArguments) -> TargetSource {
-    let (server, database) = (typed.server.as_deref(), typed.database.as_deref());
-    target_source::read_any(reader, &typed.run.targets, server, database)
+    target_source::read_any(reader, &typed.run.targets)
 }
 
 /// Reads the options of `build` for the record of where values come from.
@@ -157,7 +156,7 @@ fn allow_duplicates(reader: &mut Reader<'_>, typed: &RunArguments) -> bool {
     reader.flag("--allowduplicates", given, false)
 }
 
-fn concurrency(reader: &mut Reader<'_>, typed: &ConcurrencyArguments) -> Concurrency {
+pub(super) fn concurrency(reader: &mut Reader<'_>, typed: &ConcurrencyArguments) -> Concurrency {
     let limit = typed.concurrency.as_deref();
     let kind = typed.concurrencytype.as_deref();
     let slots = typed.maxslots.as_deref();
@@ -185,7 +184,7 @@ fn drain_timeout(reader: &mut Reader<'_>, given: Option<&str>) -> Duration {
     reader.seconds("--draintimeout", given, 60, 0..=86_400)
 }
 
-fn root_logging_path(reader: &mut Reader<'_>, given: Option<&str>) -> PathBuf {
+pub(super) fn root_logging_path(reader: &mut Reader<'_>, given: Option<&str>) -> PathBuf {
     let option = "--rootloggingpath";
     let Some(path) = reader.path(option, given) else {
         if !reader.is_refused(option) {

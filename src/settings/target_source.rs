@@ -7,7 +7,7 @@ use super::{TargetArguments, package_source::has_extension, reader::Reader};
 /// Which databases are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TargetSource {
-    /// A target list: an existing `.cfg` file.
+    /// A target list: an existing `.cfg` or `.multiDb` file.
     File(PathBuf),
     /// One pair, typed on the command line.
     Inline {
@@ -15,6 +15,13 @@ pub enum TargetSource {
         server: Option<String>,
         /// `[server:]default,database[#tag]`.
         text: String,
+    },
+    /// What a query finds: the text of a `.sql` file on a server, or a `.multiDbQ` file, which says where.
+    Query {
+        /// The file.
+        path: PathBuf,
+        /// Server and database for a `.sql` file.
+        place: Option<(String, String)>,
     },
     /// The databases that the package's scripts name.
     Inferred {
@@ -29,7 +36,7 @@ impl TargetSource {
     /// The extensions of the reference program's target lists; users may write them in any case.
     pub const EXTENSIONS: [&str; 4] = ["cfg", "multiDb", "multiDbQ", "sql"];
 
-    /// Whether `path` means a file, even one that this version cannot read, rather than a pair.
+    /// Whether `path` means a file rather than a pair.
     fn is_list(path: &Path) -> bool {
         Self::EXTENSIONS
             .iter()
@@ -42,7 +49,9 @@ fn nothing() -> TargetSource {
     TargetSource::File(PathBuf::new())
 }
 
-const ACCEPTED: &str = "accepted is a .cfg file";
+const ACCEPTED: &str = "accepted are .cfg, .multiDb, .multiDbQ and .sql files";
+
+const UNUSED: &str = "not used with --override, which names it; leave one of the two out";
 
 /// The targets of `threaded run`: always a file.
 pub(super) fn read_list(reader: &mut Reader<'_>, typed: &TargetArguments) -> TargetSource {
@@ -51,21 +60,22 @@ pub(super) fn read_list(reader: &mut Reader<'_>, typed: &TargetArguments) -> Tar
         reader.fault("--override", None, format!("needed; {ACCEPTED}"));
         return nothing();
     }
+    let (server, database) = place(reader, typed);
     let Some(text) = reader.text("--override", given) else {
         return nothing();
     };
-    list(reader, &text)
+    list(reader, &text, server, database)
+}
+
+fn place(reader: &mut Reader<'_>, typed: &TargetArguments) -> (Option<String>, Option<String>) {
+    let server = reader.text("--server", typed.server.as_deref());
+    let database = reader.text("--database", typed.database.as_deref());
+    (server, database)
 }
 
 /// The targets of `build`: a file, one pair, or the databases that the package names.
-pub(super) fn read_any(
-    reader: &mut Reader<'_>,
-    typed: &TargetArguments,
-    server: Option<&str>,
-    database: Option<&str>,
-) -> TargetSource {
-    let server = reader.text("--server", server);
-    let database = reader.text("--database", database);
+pub(super) fn read_any(reader: &mut Reader<'_>, typed: &TargetArguments) -> TargetSource {
+    let (server, database) = place(reader, typed);
     reader.note("--override", typed.r#override.as_deref(), "");
     let Some(text) = typed.r#override.as_deref() else {
         return inferred(reader, server, database);
@@ -73,32 +83,66 @@ pub(super) fn read_any(
     let Some(text) = reader.text("--override", Some(text)) else {
         return nothing();
     };
-    let refused = "not used with --override, which names it; leave one of the two out";
-    if let Some(database) = &database {
-        reader.fault("--database", Some(database), refused);
-    }
     if TargetSource::is_list(Path::new(&text)) {
-        if let Some(server) = &server {
-            reader.fault("--server", Some(server), refused);
-        }
-        return list(reader, &text);
+        return list(reader, &text, server, database);
+    }
+    if let Some(database) = &database {
+        reader.fault("--database", Some(database), UNUSED);
     }
     inline(reader, server, text)
 }
 
-fn list(reader: &mut Reader<'_>, text: &str) -> TargetSource {
+fn list(
+    reader: &mut Reader<'_>,
+    text: &str,
+    server: Option<String>,
+    database: Option<String>,
+) -> TargetSource {
     let path = PathBuf::from(text);
-    let problem = if has_extension(&path, "cfg") {
+    if has_extension(&path, "sql") {
+        return text_of_query(reader, path, server, database);
+    }
+    for (option, given) in [("--server", &server), ("--database", &database)] {
+        if given.is_some() {
+            reader.fault(option, given.as_deref(), UNUSED);
+        }
+    }
+    let is_query = has_extension(&path, "multiDbQ");
+    let problem = if TargetSource::is_list(&path) {
         (!path.is_file()).then_some("no such file")
-    } else if TargetSource::is_list(&path) {
-        Some("this version cannot read such a list yet")
     } else {
         Some("no target list")
     };
     if let Some(problem) = problem {
         reader.fault("--override", Some(text), format!("{problem}; {ACCEPTED}"));
     }
-    TargetSource::File(path)
+    match is_query {
+        true => TargetSource::Query { path, place: None },
+        false => TargetSource::File(path),
+    }
+}
+
+/// A `.sql` file, which does not say where it is to be asked.
+fn text_of_query(
+    reader: &mut Reader<'_>,
+    path: PathBuf,
+    server: Option<String>,
+    database: Option<String>,
+) -> TargetSource {
+    if !path.is_file() {
+        let problem = format!("no such file; {ACCEPTED}");
+        reader.fault("--override", path.to_str(), problem);
+    }
+    for (option, given) in [("--server", &server), ("--database", &database)] {
+        if given.is_none() && !reader.is_refused(option) {
+            let problem = "needed, because --override is a query that finds the targets there";
+            reader.fault(option, None, problem);
+        }
+    }
+    TargetSource::Query {
+        path,
+        place: server.zip(database),
+    }
 }
 
 fn inferred(
@@ -141,9 +185,11 @@ mod tests {
         let mut reader = Reader::new(&|_| None);
         let typed = TargetArguments {
             r#override: given.map(str::to_owned),
+            server: server.map(str::to_owned),
+            database: database.map(str::to_owned),
             ..TargetArguments::default()
         };
-        let source = read_any(&mut reader, &typed, server, database);
+        let source = read_any(&mut reader, &typed);
         reader.finish().map_err(|faults| faults.to_string())?;
         Ok(source)
     }
@@ -215,11 +261,43 @@ mod tests {
         for (given, reason) in [
             (None, "needed"),
             (Some("a,b"), "no target list"),
-            (Some("a.multidb"), "cannot read such a list yet"),
-            (Some("a.sql"), "cannot read such a list yet"),
+            (Some("a.multidb"), "no such file"),
+            (Some("a.multidbq"), "no such file"),
+            (Some("a.sql"), "no such file"),
         ] {
             let fault = only_list(given).unwrap_err();
             assert!(fault.contains(reason), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_query_that_finds_targets_needs_a_place_unless_it_says_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, "").unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let (text, config, list) = (file("a.SQL"), file("a.multiDbQ"), file("a.cfg"));
+        assert_eq!(
+            any(Some(&text), Some("s"), Some("d")),
+            Ok(TargetSource::Query {
+                path: (&text).into(),
+                place: Some(("s".into(), "d".into()))
+            })
+        );
+        assert_eq!(
+            any(Some(&config), None, None),
+            Ok(TargetSource::Query {
+                path: (&config).into(),
+                place: None
+            })
+        );
+        let fault = any(Some(&text), None, None).unwrap_err();
+        assert!(fault.contains("--server: needed") && fault.contains("--database: needed"));
+        for list in [&config, &list] {
+            let fault = any(Some(list), Some("s"), Some("d")).unwrap_err();
+            assert!(fault.starts_with("2 things"), "{fault}");
         }
     }
 }

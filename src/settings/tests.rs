@@ -255,6 +255,7 @@ fn every_option_is_documented() {
         BuildArguments::augment_args(Command::new("build")),
         LedgerArguments::augment_args(Command::new("ledger")),
         DemoArguments::augment_args(Command::new("demo")),
+        QueryArguments::augment_args(Command::new("query")),
         ShowArguments::augment_args(Command::new("show")),
         SaveArguments::<Batch>::augment_args(Command::new("savesettings")),
     ];

@@ -36,7 +36,7 @@ pub use lexer::{Lexer, Token, TokenKind};
 pub use position::{LineIndex, excerpt, offset_of_char};
 pub use query::single_query;
 pub use render::Rendered;
-pub use statement::statements;
+pub use statement::{longest_statement, statements, too_long};
 pub use strip::strip_transactions;
 pub use tokens::{TokenValues, replace_tokens};
 pub use use_database::blank_use;

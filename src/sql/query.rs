@@ -32,7 +32,13 @@ pub fn single_query(text: &str, dialect: Dialect) -> Result<Range<usize>, String
     check_start(&words, dialect)?;
     match dialect {
         Dialect::TSql => check_tsql(&words)?,
-        Dialect::MySql => refuse(&words, &["INTO"])?,
+        Dialect::MySql => {
+            refuse(&words, &["INTO"])?;
+            // In a comment that the server runs, or behind a `DELIMITER`.
+            if words.iter().any(|word| word.kind == TokenKind::Separator) {
+                return Err("it holds several statements where one is allowed".into());
+            }
+        }
         Dialect::Postgres | Dialect::Sqlite => {}
     }
     Ok(range)

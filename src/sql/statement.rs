@@ -15,6 +15,21 @@ pub fn statements(text: &str, dialect: Dialect) -> Vec<Range<usize>> {
         .collect()
 }
 
+/// The longest statement of `text`.
+pub fn longest_statement(text: &str, dialect: Dialect) -> Option<Range<usize>> {
+    Pieces::new(text, dialect)
+        .map(|piece| piece.range)
+        .max_by_key(ExactSizeIterator::len)
+}
+
+/// Why a statement of `bytes` bytes is not sent to a server that takes `limit`.
+pub fn too_long(bytes: usize, limit: usize) -> String {
+    format!(
+        "the statement has {bytes} bytes, and the server takes {limit} (max_allowed_packet); split it, or let the server \
+         take more"
+    )
+}
+
 /// A statement, and what ended it.
 #[derive(Clone, Debug)]
 pub(super) struct Piece {

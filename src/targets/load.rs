@@ -5,10 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{TargetList, cfg::read_cfg};
+use super::{Faults, TargetList, cfg::read_cfg, multi_db::read_multi_db};
+use crate::package::decode_text;
 
-/// Extensions of lists that the reference program reads and this version does not.
-const NOT_YET: [&str; 3] = ["multidb", "multidbq", "sql"];
+/// Extensions of queries that find a list.
+const QUERIES: [&str; 2] = ["multidbq", "sql"];
 
 /// Why a target list cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -35,9 +36,14 @@ pub enum Error {
         /// The line with the first wrong byte.
         line: usize,
     },
-    /// The extension says what the file is, but nothing here reads that.
-    #[error("target list {path} is not read by this version yet; accepted is a .cfg file")]
-    NotYet {
+    /// The file is no list, but says how to find one; this is what is wrong in it.
+    #[error(transparent)]
+    Content(#[from] Faults),
+    /// The extension says that the file is a query, which [`find`](super::find()) asks.
+    #[error(
+        "target list {path} is a query, which has to be asked; accepted are .cfg and .multiDb files"
+    )]
+    IsQuery {
         /// The file.
         path: PathBuf,
     },
@@ -55,30 +61,54 @@ pub enum Error {
 pub fn load(path: &Path) -> Result<TargetList, Error> {
     let extension = path.extension().unwrap_or_default().to_string_lossy();
     let extension = extension.to_lowercase();
-    if NOT_YET.contains(&extension.as_str()) {
-        return Err(Error::NotYet { path: path.into() });
+    if QUERIES.contains(&extension.as_str()) {
+        return Err(Error::IsQuery { path: path.into() });
     }
-    if extension != "cfg" {
-        return Err(Error::Extension { path: path.into() });
-    }
-    let text = read_text(path)?;
-    let name = path.display().to_string();
-    let (targets, faults) = read_cfg(&text);
+    let (targets, faults) = match extension.as_str() {
+        "cfg" => read_cfg(&read_text(path)?),
+        "multidb" => read_multi_db(&read_markup(path)?),
+        _ => return Err(Error::Extension { path: path.into() }),
+    };
     Ok(TargetList {
-        name,
+        name: path.display().to_string(),
         targets,
         faults,
     })
 }
 
+/// A text in UTF-8.
 fn read_text(path: &Path) -> Result<String, Error> {
-    let bytes = std::fs::read(path).map_err(|source| match source.kind() {
+    utf8(path, read_bytes(path)?)
+}
+
+/// A text in UTF-8 or, with a byte order mark, in UTF-16, as XML may be.
+pub(super) fn read_markup(path: &Path) -> Result<String, Error> {
+    let bytes = read_bytes(path)?;
+    if !bytes.starts_with(&[0xFF, 0xFE]) && !bytes.starts_with(&[0xFE, 0xFF]) {
+        return utf8(path, bytes);
+    }
+    let text = decode_text(&bytes);
+    // That is what undecodable bytes have become, and they may have been part of a name.
+    match text.split_once(char::REPLACEMENT_CHARACTER) {
+        None => Ok(text),
+        Some((good, _)) => Err(Error::NotUtf8 {
+            path: path.into(),
+            line: good.matches('\n').count() + 1,
+        }),
+    }
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, Error> {
+    std::fs::read(path).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => Error::Missing { path: path.into() },
         _ => Error::Unreadable {
             path: path.into(),
             source,
         },
-    })?;
+    })
+}
+
+fn utf8(path: &Path, bytes: Vec<u8>) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let line_feeds = error
@@ -120,6 +150,24 @@ mod tests {
     }
 
     #[test]
+    fn a_multi_db_file_is_read_in_both_encodings_of_xml() {
+        let text = "<ArrayOfServerData><ServerData><ServerName>s</ServerName><Overrides><DatabaseOverride>\
+                    <OverrideDbTarget>d\u{e9}</OverrideDbTarget></DatabaseOverride></Overrides></ServerData>\
+                    </ArrayOfServerData>";
+        let utf_16: Vec<u8> = "\u{feff}"
+            .encode_utf16()
+            .chain(text.encode_utf16())
+            .flat_map(u16::to_be_bytes)
+            .collect();
+        for bytes in [text.as_bytes(), &utf_16] {
+            let list = load_bytes("list.MULTIDB", bytes).unwrap();
+            assert_eq!(list.targets[0].target.to_string(), "s:d\u{e9}");
+        }
+        let list = load_bytes("a.multiDb", b"").unwrap();
+        assert_eq!((list.targets.len(), list.faults.len()), (0, 1));
+    }
+
+    #[test]
     fn files_that_cannot_be_read_are_named() {
         for (name, bytes, message) in [
             (
@@ -134,18 +182,23 @@ mod tests {
             ),
             (
                 "d.multiDb",
-                b"",
-                "target list d.multiDb is not read by this version yet",
+                b"<a>\n\xff</a>",
+                "target list d.multiDb is not UTF-8 from line 2 on",
+            ),
+            (
+                "d.multiDb",
+                b"\xff\xfe\n\0\0\xd8",
+                "target list d.multiDb is not UTF-8 from line 2 on",
             ),
             (
                 "e.MULTIDBQ",
                 b"",
-                "target list e.MULTIDBQ is not read by this version yet",
+                "target list e.MULTIDBQ is a query, which has to be asked",
             ),
             (
                 "f.sql",
                 b"",
-                "target list f.sql is not read by this version yet",
+                "target list f.sql is a query, which has to be asked",
             ),
             (
                 "g.txt",

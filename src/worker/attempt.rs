@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     engine::{Error, Mode, Session, audit, connect_with_retry, ledger, schema},
-    protocol::{ErrorReport, Platform, State, Target, TargetKey},
+    protocol::{ErrorReport, State, Target, TargetKey},
 };
 
 /// How long logins are repeated.
@@ -89,6 +89,8 @@ pub(super) struct Database {
     pub(super) before: Option<ledger::Progress>,
     /// Whether scripts run in it; not when an earlier attempt of this run committed it.
     pub(super) runs: bool,
+    /// Whether it has our tables; it lacks them in a trial that could not take them back.
+    pub(super) has_tables: bool,
     pub(super) done: Vec<Done>,
     pub(super) once: HashMap<Uuid, Option<String>>,
 }
@@ -147,6 +149,9 @@ impl<'a> Attempt<'a> {
         if let Some(outcome) = self.decide().await? {
             return Ok(outcome);
         }
+        if let Some(halt) = self.too_long() {
+            return Err(halt);
+        }
         self.read_run_once().await?;
         self.mark_started().await?;
         let prepared = Arc::clone(&self.worker.prepared);
@@ -160,7 +165,7 @@ impl<'a> Attempt<'a> {
     }
 
     pub(super) fn mode(&self) -> Mode {
-        if self.worker.job.build.transactional {
+        if self.worker.prepared.transactional {
             Mode::Transactional
         } else {
             Mode::Autocommit
@@ -187,7 +192,7 @@ impl<'a> Attempt<'a> {
             .collect();
         names.sort();
         for name in names {
-            let session = self
+            let (session, has_tables) = self
                 .open(&name)
                 .await
                 .map_err(|error| Self::halt(&name, &error))?;
@@ -198,6 +203,7 @@ impl<'a> Attempt<'a> {
                 row,
                 before: None,
                 runs: true,
+                has_tables,
                 done,
                 once,
             });
@@ -205,7 +211,7 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    async fn open(&mut self, name: &str) -> Result<Box<dyn Session>, Error> {
+    async fn open(&mut self, name: &str) -> Result<(Box<dyn Session>, bool), Error> {
         let engine = &*self.worker.engine;
         let server = &self.target.server;
         let mut session =
@@ -213,8 +219,34 @@ impl<'a> Attempt<'a> {
         session
             .lock(self.mode(), self.worker.job.build.lock_wait, self.stop)
             .await?;
-        prepare_tables(&mut *session, engine.platform(), self.trial()).await?;
-        Ok(session)
+        let has_tables = schema::prepare(&mut *session, engine.platform(), self.trial()).await?;
+        Ok((session, has_tables))
+    }
+
+    /// Before anything runs: a statement that a server would not take has no place in a build that may not be taken back.
+    fn too_long(&self) -> Option<Halt> {
+        let prepared = &self.worker.prepared;
+        let databases = self.databases.iter().filter(|database| database.runs);
+        let mut reports = databases.flat_map(|database| {
+            let limit = database.session.longest_statement();
+            let name = database.name.as_str();
+            let scripts = prepared
+                .scripts
+                .iter()
+                .filter(move |script| self.database_of(script).as_deref() == Some(name));
+            scripts.filter_map(move |script| {
+                Some(ErrorReport {
+                    database: Some(name.to_owned()),
+                    ..prepared.too_long(script, limit?)?
+                })
+            })
+        });
+        reports.next().map(|report| Halt {
+            state: State::RolledBack,
+            is_final: true,
+            error: Some(report),
+            retry: Retry::No,
+        })
     }
 
     /// Run-once scripts ask the audit table, before anything runs, whether they have run before.
@@ -234,6 +266,7 @@ impl<'a> Attempt<'a> {
                 continue;
             }
             let found = match elsewhere::database(self.worker, &name) {
+                None if !self.databases[index].has_tables => Ok(HashMap::new()),
                 None => audit::already_run(&mut *self.databases[index].session, &ids, None).await,
                 Some(other) => elsewhere::already_run(self, other, index, &ids).await,
             };
@@ -375,23 +408,6 @@ impl<'a> Attempt<'a> {
             ..report(database, error)
         }
     }
-}
-
-/// Makes the tables that are missing: before the build's transaction, or within it when a trial shall leave nothing.
-pub(super) async fn prepare_tables(
-    session: &mut dyn Session,
-    platform: Platform,
-    trial: bool,
-) -> Result<(), Error> {
-    let changes = schema::Changes::needed(session, platform).await?;
-    if trial {
-        session.begin().await?;
-        return changes.apply(session, platform).await;
-    }
-    if !changes.is_empty() {
-        changes.apply(session, platform).await?;
-    }
-    session.begin().await
 }
 
 /// The audit rows of scripts that ran.

@@ -71,7 +71,7 @@ struct Budget {
 
 impl Budget {
     fn new(worker: &Worker) -> Self {
-        if !worker.job.build.transactional {
+        if !worker.prepared.transactional {
             return Self {
                 timeouts: 0,
                 transients: 0,

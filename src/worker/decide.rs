@@ -1,11 +1,17 @@
 //! What a target's databases have seen of this run, and what follows from it.
 
+use uuid::Uuid;
+
 use super::{
-    attempt::{Attempt, Halt, Outcome, Retry},
+    attempt::{Attempt, Database, Halt, Outcome, Retry},
     elsewhere,
 };
 use crate::{
-    engine::ledger::{self, Progress},
+    engine::{
+        Error,
+        ledger::{self, Progress},
+        schema::Table,
+    },
     protocol::{BuildOptions, ErrorReport, State},
 };
 
@@ -43,13 +49,9 @@ impl Attempt<'_> {
     /// Reads the ledger of every database, under the locks; the outcome, when nothing is to be run.
     pub(super) async fn decide(&mut self) -> Result<Option<Outcome>, Halt> {
         for database in &mut self.databases {
-            let row = ledger::read(
-                &mut *database.session,
-                self.worker.job.run_id,
-                &database.name,
-            )
-            .await
-            .map_err(|error| Self::halt(&database.name, &error))?;
+            let row = read_row(database, self.worker.job.run_id)
+                .await
+                .map_err(|error| Self::halt(&database.name, &error))?;
             if let Some(row) = row
                 .as_ref()
                 .filter(|row| row.package_sha256 != self.worker.job.package.sha256)
@@ -169,6 +171,15 @@ impl Attempt<'_> {
             ..ErrorReport::default()
         }
     }
+}
+
+/// This run's row, if the database has one.
+async fn read_row(database: &mut Database, run_id: Uuid) -> Result<Option<ledger::Row>, Error> {
+    let session = &mut *database.session;
+    if !database.has_tables && session.columns(Table::Ledger).await?.is_empty() {
+        return Ok(None);
+    }
+    ledger::read(session, run_id, &database.name).await
 }
 
 #[cfg(test)]

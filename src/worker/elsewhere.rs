@@ -10,9 +10,12 @@ use uuid::Uuid;
 
 use super::{
     Worker,
-    attempt::{AFTERWARDS, Attempt, Database, Done, audit_rows, prepare_tables},
+    attempt::{AFTERWARDS, Attempt, Database, Done, audit_rows},
 };
-use crate::engine::{Error, Mode, Session, audit, connect_with_retry, ledger, schema::Table};
+use crate::engine::{
+    Error, Mode, Session, audit, connect_with_retry, ledger,
+    schema::{self, Table},
+};
 
 /// The other database; none when the rows stay in `database`.
 pub(super) fn database<'a>(worker: &'a Worker, database: &str) -> Option<&'a str> {
@@ -71,7 +74,7 @@ pub(super) async fn write(attempt: &mut Attempt<'_>, index: usize) -> Result<(),
     session
         .lock(Mode::Transactional, AFTERWARDS, &never)
         .await?;
-    prepare_tables(session, worker.engine.platform(), false).await?;
+    schema::prepare(session, worker.engine.platform(), false).await?;
     let marker = format!("audit:{name}");
     let known = ledger::read(session, worker.job.run_id, &marker).await?;
     let made = row.as_ref().map_or(1, |row| row.attempt);

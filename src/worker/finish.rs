@@ -28,8 +28,16 @@ impl Attempt<'_> {
             return Err(Self::stopped());
         }
         if self.trial() {
-            self.roll_back_all().await;
-            return Ok(self.outcome(State::TrialRolledBack));
+            let kept = self.roll_back_all().await;
+            return match kept.first() {
+                None => Ok(self.outcome(State::TrialRolledBack)),
+                Some(name) => Err(Halt {
+                    state: State::Failed,
+                    is_final: true,
+                    error: Some(report(name, &Error::TransactionEnded)),
+                    retry: Retry::No,
+                }),
+            };
         }
         let hold = self.hold;
         let Some(_permit) = hold.permit_commit() else {
@@ -57,6 +65,9 @@ impl Attempt<'_> {
         let name = self.databases[index].name.clone();
         let mut detail = None;
         self.databases[index].session.settle().await?;
+        if !self.databases[index].has_tables {
+            return Ok(());
+        }
         if elsewhere::database(self.worker, &name).is_some() {
             detail = elsewhere::detail(&self.databases[index].done);
         } else if self.mode() == Mode::Transactional {

@@ -32,6 +32,10 @@ const REVISION_ID: Uuid = Uuid::from_u128(0x5bd1_e995_70c3_8a4b_9f2e_61d8_04b7_3
 pub struct Prepared {
     /// The scripts in build order.
     pub scripts: Vec<PreparedScript>,
+    /// Whether a build is one transaction: when that is asked for, and no statement is in the way.
+    pub transactional: bool,
+    /// Which statement is in the way of a transaction that was asked for.
+    pub why_not_transactional: Option<String>,
     dialect: Dialect,
     tokens: TokenValues,
 }
@@ -63,8 +67,18 @@ pub struct PreparedScript {
     pub timeout: Duration,
     /// Runs in the target's first database, whatever the pairs say.
     pub in_first_database: bool,
+    /// Where its longest statement is, on servers that do not take every length.
+    longest: Option<Longest>,
     /// The text without transaction statements, byte for byte in its place.
     code: String,
+}
+
+/// The longest statement of a script.
+#[derive(Clone, Copy, Debug)]
+struct Longest {
+    batch: usize,
+    offset: usize,
+    bytes: usize,
 }
 
 /// One batch: what the server gets in one piece.
@@ -96,6 +110,8 @@ impl Prepared {
         };
         let mut prepared = Self {
             scripts: Vec::new(),
+            transactional: job.build.transactional,
+            why_not_transactional: None,
             dialect,
             tokens,
         };
@@ -110,6 +126,7 @@ impl Prepared {
             prepared.scripts.push(script);
         }
         faults.extend(prepared.faults(job));
+        faults.extend(prepared.look_for_commits(job));
         if job.build.trial && !job.build.transactional {
             faults.push(
                 "a trial is rolled back, which a build that is not transactional cannot be"
@@ -124,6 +141,44 @@ impl Prepared {
         }
     }
 
+    /// On MySQL some statements commit whatever has been done, so that a package with one of them is never one transaction.
+    /// What a trial would leave behind is a fault.
+    fn look_for_commits(&mut self, job: &JobSpec) -> Vec<String> {
+        let commits: Vec<String> = self
+            .scripts
+            .iter()
+            .flat_map(|script| self.commits(script))
+            .collect();
+        let Some(first) = commits.first().filter(|_| job.build.transactional) else {
+            return Vec::new();
+        };
+        if job.build.trial {
+            let fault = |commit: &String| format!("{commit}, so a trial could not take it back");
+            return commits.iter().map(fault).collect();
+        }
+        self.why_not_transactional = Some(format!(
+            "{first}: this build is not one transaction, and what it has done before an error stays"
+        ));
+        self.transactional = false;
+        Vec::new()
+    }
+
+    /// The statements of a script that commit, or may commit.
+    fn commits(&self, script: &PreparedScript) -> Vec<String> {
+        let lines = sql::LineIndex::new(&script.text);
+        let hazards = sql::hazards(&script.code, self.dialect).into_iter();
+        let commits = hazards.filter_map(|hazard| {
+            let how = match hazard.kind {
+                HazardKind::ImplicitCommit => "commits by itself",
+                HazardKind::MayCommit => "may commit",
+                _ => return None,
+            };
+            let (line, _) = lines.line_column(hazard.range.start);
+            Some(format!("{}:{line}: {} {how}", script.file, hazard.what))
+        });
+        commits.collect()
+    }
+
     /// The longest that one target's scripts may take.
     pub fn total_timeout(&self) -> Duration {
         self.scripts
@@ -135,6 +190,16 @@ impl Prepared {
                     .map(|batch| script.timeout.saturating_mul(batch.repeat))
             })
             .fold(Duration::ZERO, Duration::saturating_add)
+    }
+
+    /// Why a server that takes statements of `limit` bytes cannot run the script.
+    pub fn too_long(&self, script: &PreparedScript, limit: usize) -> Option<ErrorReport> {
+        let longest = script.longest.filter(|longest| longest.bytes > limit)?;
+        let batch = script.batches.get(longest.batch)?;
+        Some(ErrorReport {
+            message: sql::too_long(longest.bytes, limit),
+            ..self.report(script, batch, Some(longest.offset))
+        })
     }
 
     /// The script file's line and column of a byte offset in what was sent.
@@ -184,6 +249,9 @@ impl Prepared {
         }
         code = sql::blank_use(&code, self.dialect).into_owned();
         let batches = self.batches(&text, &code, options.transactional);
+        let longest = (self.dialect == Dialect::MySql)
+            .then(|| longest(&batches, self.dialect))
+            .flatten();
         PreparedScript {
             file: script.file.clone(),
             id: script.id,
@@ -197,6 +265,7 @@ impl Prepared {
             timeout: script.timeout.unwrap_or(options.default_script_timeout),
             in_first_database: false,
             text,
+            longest,
             code,
         }
     }
@@ -246,10 +315,11 @@ impl Prepared {
             Platform::SqlServer => "dbo.Versions",
             _ => "Versions",
         };
-        let text = format!(
-            "INSERT INTO {table} (VersionNumber) VALUES ('{}')",
-            revision.replace('\'', "''")
-        );
+        let mut revision = revision.replace('\'', "''");
+        if job.platform == Platform::MySql {
+            revision = revision.replace('\\', r"\\");
+        }
+        let text = format!("INSERT INTO {table} (VersionNumber) VALUES ('{revision}')");
         let mut script = Script::new("Versions Insert.sql", text.into_bytes());
         script.id = REVISION_ID;
         let mut script = self.script(&script, &job.build);
@@ -304,6 +374,22 @@ impl Prepared {
     }
 }
 
+fn longest(batches: &[PreparedBatch], dialect: Dialect) -> Option<Longest> {
+    let of_batch = |(batch, prepared): (usize, &PreparedBatch)| {
+        let range = sql::longest_statement(&prepared.sql, dialect)?;
+        Some(Longest {
+            batch,
+            offset: range.start,
+            bytes: range.len(),
+        })
+    };
+    batches
+        .iter()
+        .enumerate()
+        .filter_map(of_batch)
+        .max_by_key(|longest| longest.bytes)
+}
+
 /// What a kind of statement would do to the build; nothing where it does no harm.
 fn advice(kind: HazardKind, transactional: bool) -> Option<&'static str> {
     match kind {
@@ -315,7 +401,7 @@ fn advice(kind: HazardKind, transactional: bool) -> Option<&'static str> {
             "cannot run in a transaction; move it to a package that is built with --transactional false",
         ),
         HazardKind::CopyStream => Some(
-            "needs a client that sends or receives data, which a build is not; use INSERT, or COPY with a file of the server",
+            "needs a client that sends or receives data, which a build is not; use INSERT, or a file of the server",
         ),
         HazardKind::ClientCommand => {
             Some("is a command of a client program, not SQL; leave it out")

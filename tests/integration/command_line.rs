@@ -74,7 +74,7 @@ fn commands_of_later_versions_are_not_there() {
     for command in ["containerapp", "batch", "k8s", "aci"] {
         refused(&[command, "run"]);
     }
-    for command in ["add", "package"] {
+    for command in ["dacpac", "createbackout"] {
         refused(&[command]);
     }
     refused(&["threaded", "query"]);

@@ -26,6 +26,7 @@ mod sqlite {
 
     const WORDS: Words = Words {
         endings: ENDINGS,
+        begins: "BEGIN TRANSACTION",
         wide: "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 256) \
                SELECT hex(zeroblob(500000)) FROM n",
         running: None,
@@ -87,6 +88,7 @@ mod postgresql {
 
     const WORDS: Words = Words {
         endings: ENDINGS,
+        begins: "BEGIN TRANSACTION",
         wide: "SELECT repeat('x', 1000000) FROM generate_series(1, 256)",
         running: Some(
             "pg_stat_activity WHERE datname = current_database() AND state = 'active' AND wait_event = 'PgSleep'",
@@ -144,13 +146,22 @@ mod sql_server {
     const ENDINGS: &[Ending] = &[
         stays("COMMIT"),
         stays("COMMIT; BEGIN TRANSACTION; INSERT INTO t VALUES (2)"),
+        stays("COMMIT; SELECT * FROM no_such_table"),
+        stays("BEGIN TRANSACTION; COMMIT; COMMIT"),
         stays("ROLLBACK; INSERT INTO t VALUES (2)"),
+        stays("ROLLBACK; BEGIN TRANSACTION; INSERT INTO t VALUES (2); COMMIT"),
         nothing_stays("ROLLBACK"),
         nothing_stays("ROLLBACK; BEGIN TRANSACTION; INSERT INTO t VALUES (2)"),
+        nothing_stays("BEGIN TRANSACTION; INSERT INTO t VALUES (2); ROLLBACK"),
+        nothing_stays("SET XACT_ABORT ON; INSERT INTO t VALUES (1)"),
+        nothing_stays(
+            "BEGIN TRY INSERT INTO t VALUES (CAST('x' AS int)) END TRY BEGIN CATCH PRINT 'doomed' END CATCH",
+        ),
     ];
 
     const WORDS: Words = Words {
         endings: ENDINGS,
+        begins: "BEGIN TRANSACTION",
         wide: "SELECT TOP 256 REPLICATE(CAST('x' AS varchar(max)), 1000000) FROM sys.all_objects",
         running: Some("sys.dm_exec_requests WHERE database_id = DB_ID() AND wait_type = 'WAITFOR'"),
         hides_tables: "CREATE TABLE #SqlBuild_Ledger (x int); CREATE TABLE #SqlBuild_Logging (x int)",
@@ -177,6 +188,79 @@ mod sql_server {
             endless: "WAITFOR DELAY '00:10:00'",
             many: "WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000) \
                    SELECT i, 'x' FROM n OPTION (MAXRECURSION 0)",
+            commits: "COMMIT",
+            refuses_commits: false,
+            words: WORDS,
+        };
+        Some((fixture, databases))
+    }
+
+    engine_contract!(fixture);
+}
+
+mod mysql {
+    use std::sync::Arc;
+
+    use sbm::engine::MySql;
+
+    use crate::{
+        contract::{
+            endings::{Ending, nothing_stays, stays},
+            engine::{Fixture, Words, engine_contract},
+        },
+        support::mysql::{Databases, Server},
+    };
+
+    const ENDINGS: &[Ending] = &[
+        stays("COMMIT"),
+        stays("COMMIT AND CHAIN"),
+        stays("COMMIT; BEGIN; INSERT INTO t VALUES (2)"),
+        stays("COMMIT; SELECT * FROM no_such_table"),
+        stays("START TRANSACTION"),
+        stays("CREATE TABLE more (id int)"),
+        stays("CREATE TABLE t (id int)"),
+        stays("TRUNCATE TABLE more; INSERT INTO t VALUES (2)"),
+        stays("BEGIN NOT ATOMIC COMMIT; START TRANSACTION; END"),
+        stays("BEGIN NOT ATOMIC COMMIT; SELECT * FROM no_such_table; END"),
+        nothing_stays("ROLLBACK"),
+        nothing_stays("SET autocommit = 0"),
+        // Nobody looks into it, so the build ends here.
+        nothing_stays("PREPARE s FROM 'COMMIT'"),
+        nothing_stays("ROLLBACK AND CHAIN"),
+        nothing_stays("ROLLBACK; INSERT INTO t VALUES (2)"),
+    ];
+
+    const WORDS: Words = Words {
+        endings: ENDINGS,
+        begins: "START TRANSACTION",
+        wide: "SELECT repeat('x', 1000000) FROM seq_1_to_256",
+        running: Some(
+            "information_schema.processlist WHERE db = DATABASE() AND info LIKE 'SELECT SLEEP%'",
+        ),
+        hides_tables: "CREATE TEMPORARY TABLE sqlbuild_ledger (x int); \
+            CREATE TEMPORARY TABLE sqlbuild_logging (x int); SET SESSION sql_mode = 'ANSI_QUOTES,ORACLE'; \
+            SET NAMES latin1; SET sql_select_limit = 0; SET SESSION sql_safe_updates = 1; USE information_schema",
+        old_audit_table: "CREATE TABLE sqlbuild_logging (buildfilename varchar(300) NOT NULL, \
+            scriptfilename varchar(300) NOT NULL, scriptid char(36), scriptfilehash varchar(100), \
+            commitdate datetime(6) NOT NULL, sequence int NOT NULL DEFAULT 0, userid varchar(50), \
+            allowscriptblock tinyint(1) NOT NULL DEFAULT 1, allowblockupdateid varchar(50), scripttext longtext, \
+            tag varchar(200), buildrequestedby varchar(50), description varchar(150)); \
+            INSERT INTO sqlbuild_logging (buildfilename, scriptfilename, commitdate, sequence) \
+            VALUES ('old.sbm', 'old.sql', '2001-02-03 04:05:06', 7)",
+        table_of_values: "CREATE TABLE v (id int PRIMARY KEY, number bigint, truth tinyint(1), words longtext, \
+            ident char(36), moment datetime(6))",
+    };
+
+    fn fixture(test: &str) -> Option<(Fixture, Databases)> {
+        let server = Server::for_test(test)?;
+        let databases = server.databases(1);
+        let password = Some(server.password().into());
+        let fixture = Fixture {
+            engine: Arc::new(MySql::new(&server.connection(), password).unwrap()),
+            server: server.name(),
+            database: databases.names[0].clone(),
+            endless: "SELECT SLEEP(600)",
+            many: "SELECT seq, 'x' FROM seq_1_to_100000",
             commits: "COMMIT",
             refuses_commits: false,
             words: WORDS,

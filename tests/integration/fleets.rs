@@ -158,6 +158,7 @@ fn spans(fleet: &Fleet) -> [(&'static str, String); 3] {
             "DATEDIFF_BIG(microsecond, '1970-01-01', SYSUTCDATETIME()) / 1000000.0",
             "WAITFOR DELAY '00:00:00.030'",
         ),
+        Platform::MySql => ("unix_timestamp(sysdate(6))", "DO SLEEP(0.03)"),
         Platform::Sqlite => (
             "(julianday('now') * 86400)",
             "WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c WHERE x < 20000) SELECT count(*) FROM c",

@@ -40,6 +40,7 @@ fn words(platform: Platform) -> &'static Words {
         Platform::Sqlite => &SQLITE,
         Platform::Postgres => &POSTGRES,
         Platform::SqlServer => &SQL_SERVER,
+        Platform::MySql => &MYSQL,
     }
 }
 
@@ -216,6 +217,64 @@ const SQL_SERVER: Words = Words {
     wide: "SELECT REPLICATE(CAST('x' AS varchar(max)), 5000000)",
 };
 
+const MYSQL: Words = Words {
+    settings: |_| "SELECT 1".into(),
+    cells: &[
+        ("CAST(-1 AS signed)", Some("-1")),
+        ("18446744073709551615", Some("18446744073709551615")),
+        ("CAST(1234567.89 AS decimal(20,4))", Some("1234567.8900")),
+        ("0.1e0 + 0.2e0", Some("0.30000000000000004")),
+        ("1e300", Some("1e300")),
+        ("true", Some("1")),
+        ("b'1' + 0", Some("1")),
+        ("date '2024-01-02'", Some("2024-01-02")),
+        ("time '-03:04:05.5'", Some("-03:04:05.5")),
+        (
+            "timestamp '2024-01-02 03:04:05.123456'",
+            Some("2024-01-02 03:04:05.123456"),
+        ),
+        ("from_unixtime(0)", Some("1970-01-01 00:00:00")),
+        ("x'00ABff'", Some("0x00ABFF")),
+        (
+            "lower('A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11')",
+            Some("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"),
+        ),
+        ("json_object('a', 1)", Some("{\"a\": 1}")),
+        (
+            "concat('it''s \"x\", ä', char(10 USING utf8mb4), ';')",
+            Some("it's \"x\", ä\n;"),
+        ),
+        ("''", Some("")),
+        ("NULL", None),
+    ],
+    changes: &[
+        "INSERT INTO t VALUES (2)",
+        "INSERT INTO t VALUES (2) RETURNING id",
+        "DELETE FROM t",
+        "REPLACE INTO t VALUES (2)",
+        "TRUNCATE TABLE t",
+        "DROP TABLE t",
+        "SELECT 1; DELETE FROM t",
+        "SELECT 1; COMMIT; DELETE FROM t",
+        "SELECT 1 /*! ; COMMIT; DELETE FROM t */",
+        "/*! DELETE FROM t */",
+        "DELIMITER //\nSELECT 1; COMMIT; DELETE FROM t//",
+        "SELECT id FROM t INTO OUTFILE 'out'",
+        "SELECT changes()",
+        "SELECT nextval(q)",
+        "SET @a = 1",
+        "DO changes()",
+        "PREPARE s FROM 'DELETE FROM t'",
+        "COMMIT",
+    ],
+    endless: "SELECT SLEEP(600)",
+    running: Some(
+        "information_schema.processlist WHERE db = DATABASE() AND info LIKE 'SELECT SLEEP%'",
+    ),
+    many: "SELECT seq FROM seq_1_to_100000",
+    wide: "SELECT repeat('x', 5000000)",
+};
+
 async fn connect(fleet: &Fleet) -> Box<dyn Session> {
     let engine = fleet.engine();
     engine
@@ -276,6 +335,12 @@ on_each_platform!(no_text_changes_anything, 1, |fleet| {
             0,
             "CREATE SEQUENCE q; CREATE FUNCTION changes() RETURNS int LANGUAGE plpgsql AS \
              $$ BEGIN DELETE FROM t; RETURN 1; END $$",
+        );
+    }
+    if fleet.platform == Platform::MySql {
+        fleet.sql(
+            0,
+            "CREATE SEQUENCE q; CREATE FUNCTION changes() RETURNS int BEGIN DELETE FROM t; RETURN 1; END",
         );
     }
     for text in words(fleet.platform).changes {

@@ -2,22 +2,25 @@
 //! and what becomes of a transaction.
 
 use std::{
-    sync::LazyLock,
+    net::IpAddr,
+    sync::{LazyLock, Mutex},
     time::{Duration, Instant},
 };
 
 use sbm::{
-    engine::{Engine, Error, Mode, Session, SqlServer, TransactionFate},
+    engine::{Engine, Error, Mode, Session, SqlServer, TransactionFate, connect_with_retry},
     protocol::{Connection, SslMode},
 };
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::program::Program;
+use crate::support::skip;
 use crate::support::tds_stub::{
-    ATTENTION, ATTENTION_SEEN, BATCH, BEGUN, CERTIFICATE, COMMITTED, COUNT, ENCRYPT_NOT_SUPPORTED,
-    ENCRYPT_ON, FAILED, LOGIN, MORE, PRELOGIN, ROLLED_BACK, Step, Stub, done, error, error_in,
-    framed, logged_in, numbers, poison, prelogin, print, routing, transaction, word,
+    ATTENTION, ATTENTION_SEEN, BATCH, BEGUN, Browser, CERTIFICATE, COMMITTED, COUNT,
+    ENCRYPT_NOT_SUPPORTED, ENCRYPT_ON, FAILED, LOGIN, MORE, PRELOGIN, ROLLED_BACK, Step, Stub,
+    done, error, error_in, framed, instance, logged_in, numbers, poison, prelogin, print, routing,
+    transaction, variant, word,
 };
 
 /// One for all calls: a connection belongs to the runtime that opened it.
@@ -32,7 +35,7 @@ fn connection(ssl_mode: SslMode) -> Connection {
     Connection {
         user: Some("me".into()),
         ssl_mode,
-        connect_timeout: Duration::from_secs(10),
+        connect_timeout: Duration::from_secs(60),
         ..Connection::default()
     }
 }
@@ -133,6 +136,70 @@ fn a_login_goes_where_the_server_sends_it() {
 }
 
 #[test]
+fn a_login_that_is_sent_elsewhere_verifies_who_it_meets_there() {
+    let trusting = Connection {
+        ssl_root_cert: Some(CERTIFICATE.into()),
+        ..connection(SslMode::VerifyFull)
+    };
+    // As Azure does it: no word of a login that succeeded, capitals, and perhaps an instance.
+    let sent_to = |host: &str| {
+        let everywhere = IpAddr::from([0, 0, 0, 0]);
+        let node = Stub::start_at(everywhere, |_| vec![encrypted(logged_in())]);
+        let gateway = [routing(host, node.port()), done(0, 0)].concat();
+        let gateway = Stub::start(vec![encrypted(gateway)]);
+        (connect(&trusting, &gateway), node)
+    };
+    let (session, node) = sent_to(r"LOCALHOST\MSSQLSERVER");
+    session.unwrap();
+    assert_eq!(node.types(), [PRELOGIN, LOGIN]);
+    // The certificate names no such server.
+    let (refused, node) = sent_to("127.0.0.2");
+    let error = refused.unwrap_err();
+    assert!(matches!(error, Error::Connect { .. }), "{error:?}");
+    // Elsewhere this machine has one such address alone.
+    assert!(
+        !cfg!(target_os = "linux") || !error.is_transient(),
+        "{error}"
+    );
+    assert!(!node.types().contains(&LOGIN));
+}
+
+#[test]
+fn a_named_instance_is_asked_for_at_its_browser() {
+    let test = "sql_server::a_named_instance_is_asked_for_at_its_browser";
+    let Some(browser) = Browser::new() else {
+        return skip("a machine with all of 127.0.0.0/8", test);
+    };
+    let server = format!(r"{}\TWO", browser.at);
+    let stub = Stub::start_at(browser.at, |_| vec![plain(logged_in())]);
+    // The first question gets lost, the second an answer that is none. The driver waits for a second alone, which a busy
+    // machine may need to answer the third.
+    let mut answers = vec![None, Some(vec![5, 1])];
+    answers.resize(60, Some(instance("TWO", stub.port())));
+    let questions = browser.answer(answers);
+    let engine = engine(&connection(SslMode::Disable));
+    let login = || runtime().block_on(engine.connect(&server, "db"));
+    let lost = login().unwrap_err();
+    assert!(
+        lost.is_transient() && lost.to_string().contains("1434"),
+        "{lost}"
+    );
+    let nonsense = login().unwrap_err();
+    assert!(matches!(nonsense, Error::Connect { .. }), "{nonsense:?}");
+    let found = (0..58).find_map(|_| {
+        login()
+            .inspect_err(|error| assert!(error.is_transient()))
+            .ok()
+    });
+    assert!(found.is_some());
+    assert!(questions.try_iter().all(|question| question == b"\x04TWO"));
+    // The server is asked whether it is that instance.
+    let (_, prelogin) = &stub.heard()[0];
+    assert!(prelogin.windows(4).any(|window| window == b"TWO\0"));
+    assert_eq!(stub.types(), [PRELOGIN, LOGIN]);
+}
+
+#[test]
 fn servers_that_send_a_login_in_circles_are_left() {
     let stub = Stub::start_with(|port| {
         let again = [routing("127.0.0.1", port), logged_in()].concat();
@@ -172,13 +239,14 @@ fn a_token_logs_in_over_an_encrypted_connection_only() {
 
 #[test]
 fn refused_logins_say_whether_they_may_succeed_later() {
-    for (number, passes) in [
-        (18456, false),
-        (4060, false),
-        (40613, true),
-        (40197, true),
-        (18401, true),
-    ] {
+    // A wrong password, a wrong name, a database that takes no more data: never. The service, its limits, a fail-over: later.
+    let never = [18456, 4060, 40544, 40532, 47073];
+    let later = [
+        40613, 40197, 40501, 40143, 10928, 10929, 49918, 49919, 49920, 4221, 42108, 42109, 1205,
+        233, 18401, 926, 978,
+    ];
+    let all = never.map(|number| (number, false)).into_iter();
+    for (number, passes) in all.chain(later.map(|number| (number, true))) {
         let answer = [error(number, 14, "no", 1), done(FAILED, 0)].concat();
         let stub = Stub::start(vec![plain(answer)]);
         let error = connect(&connection(SslMode::Disable), &stub).unwrap_err();
@@ -187,6 +255,38 @@ fn refused_logins_say_whether_they_may_succeed_later() {
             (Some(number.to_string().as_str()), passes)
         );
         assert_eq!(error.login_budget().is_some(), number == 40613);
+    }
+}
+
+#[test]
+fn a_database_that_is_not_available_yet_is_waited_for_longer_than_four_logins() {
+    let refused = |number| plain([error(number, 14, "not now", 1), done(FAILED, 0)].concat());
+    let log_in = |number| {
+        let mut scripts = vec![refused(number); 4];
+        scripts.push(plain(logged_in()));
+        let stub = Stub::start(scripts);
+        let engine = engine(&connection(SslMode::Disable));
+        let (server, stop) = (stub.name(), CancellationToken::new());
+        let budget = Duration::from_secs(600);
+        runtime().block_on(connect_with_retry(&engine, &server, "db", budget, &stop))
+    };
+    log_in(40613).unwrap();
+    let busy = log_in(40501).unwrap_err();
+    assert_eq!(busy.code(), Some("40501"));
+}
+
+#[test]
+fn a_login_says_of_which_program_and_machine_it_is() {
+    let stub = Stub::start(vec![plain(logged_in())]);
+    connect(&connection(SslMode::Disable), &stub).unwrap();
+    let (_, login) = &stub.heard()[1];
+    let says = |text: &str| {
+        let text: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        login.windows(text.len()).any(|window| window == text)
+    };
+    assert!(says(concat!("sbm ", env!("CARGO_PKG_VERSION"))) && says("db") && says("me"));
+    if let Ok(machine) = std::fs::read_to_string("/proc/sys/kernel/hostname") {
+        assert!(says(machine.trim()), "{machine}");
     }
 }
 
@@ -262,35 +362,78 @@ fn bytes_that_make_no_sense_neither_hang_nor_panic() {
 #[test]
 fn no_level_of_the_log_shows_a_secret_or_a_row() {
     let row = "canary-row-77";
-    let mut steps = plain(logged_in());
-    steps.push(Step::Answer(
-        [numbers(&[0]), word(row), done(0, 0)].concat(),
-    ));
-    let stub = Stub::start(vec![steps]);
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("package")).unwrap();
-    std::fs::write(folder.path().join("package/1.sql"), "SELECT 1").unwrap();
-    let list = folder.path().join("targets.cfg");
-    std::fs::write(&list, format!("{}:db", stub.name())).unwrap();
-    let run = Program::new(["threaded", "run", "--loglevel", "trace"])
-        .option("--packagename", folder.path().join("package"))
-        .option("--override", &list)
-        .option("--rootloggingpath", folder.path().join("logs"))
-        .option("--platform", "SqlServer")
-        .option("--sslmode", "disable")
-        .option("--username", "me")
-        .variable("SBM_PASSWORD", SECRET)
-        .variable("RUST_LOG", "trace,tiberius=trace")
-        .run()
-        .expect_code(1);
-    assert!(stub.types().contains(&BATCH));
-    for text in [SECRET, row, "tiberius"] {
-        assert!(
-            !run.stderr.contains(text) && !run.stdout.contains(text),
-            "{text}: {}",
-            run.stderr
-        );
+    let wishes = [
+        (Some("trace"), "trace,tiberius=trace"),
+        (None, "trace,tiberius::tds::stream::token=trace"),
+    ];
+    for (level, wish) in wishes {
+        let mut steps = plain(logged_in());
+        steps.push(Step::Answer(
+            [numbers(&[0]), word(row), done(0, 0)].concat(),
+        ));
+        let stub = Stub::start(vec![steps]);
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("package")).unwrap();
+        std::fs::write(folder.path().join("package/1.sql"), "SELECT 1").unwrap();
+        let list = folder.path().join("targets.cfg");
+        std::fs::write(&list, format!("{}:db", stub.name())).unwrap();
+        let mut run = Program::new(["threaded", "run"])
+            .option("--packagename", folder.path().join("package"))
+            .option("--override", &list)
+            .option("--rootloggingpath", folder.path().join("logs"))
+            .option("--platform", "SqlServer")
+            .option("--sslmode", "disable")
+            .option("--username", "me")
+            .variable("SBM_PASSWORD", SECRET)
+            .variable("RUST_LOG", wish);
+        if let Some(level) = level {
+            run = run.option("--loglevel", level);
+        }
+        let run = run.run().expect_code(1);
+        assert!(stub.types().contains(&BATCH));
+        assert!(run.stderr.contains("TRACE") || run.stderr.contains("DEBUG"));
+        for text in [SECRET, row, "tiberius"] {
+            assert!(
+                !run.stderr.contains(text) && !run.stdout.contains(text),
+                "{text}: {}",
+                run.stderr
+            );
+        }
     }
+}
+
+#[test]
+fn crates_that_log_by_way_of_tracing_are_heard_beside_a_session() {
+    struct Ear;
+
+    static HEARD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+    impl log::Log for Ear {
+        fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+            metadata.target() == "somebody_else"
+        }
+
+        fn log(&self, record: &log::Record<'_>) {
+            if self.enabled(record.metadata()) {
+                HEARD.lock().unwrap().push(record.args().to_string());
+            }
+        }
+
+        fn flush(&self) {}
+    }
+
+    log::set_logger(&Ear).expect("no other test listens to the log");
+    log::set_max_level(log::LevelFilter::Info);
+    let stub = Stub::start(vec![plain(logged_in())]);
+    let _session = connect(&connection(SslMode::Disable), &stub).unwrap();
+    tracing::event!(target: "somebody_else", tracing::Level::INFO, "words");
+    assert!(
+        HEARD
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|heard| heard.contains("words"))
+    );
 }
 
 // --- Batches ---
@@ -305,8 +448,13 @@ fn alive() -> Step {
     state(1, 1, OURS)
 }
 
+/// The answer to the question whose rights the session has.
+fn who(user: &str) -> Step {
+    Step::Answer([word(user), done(0, 0)].concat())
+}
+
 fn lock(answer: i64) -> Step {
-    Step::Answer([numbers(&[answer]), word("db"), done(0, 0)].concat())
+    Step::Answer([numbers(&[answer]), word("db"), word("me"), done(0, 0)].concat())
 }
 
 /// A session in its transaction; `then` are the answers to what it sends next.
@@ -332,7 +480,7 @@ fn session(then: Vec<Step>) -> (Stub, Box<dyn Session>) {
 
 fn run(session: &mut dyn Session, sql: &str) -> Result<sbm::engine::BatchResult, Error> {
     let stop = CancellationToken::new();
-    runtime().block_on(session.run(sql, Duration::from_secs(20), &stop))
+    runtime().block_on(session.run(sql, Duration::from_secs(60), &stop))
 }
 
 #[test]
@@ -382,6 +530,42 @@ fn prints_and_counts_are_kept_and_the_batch_is_sent_alone() {
 }
 
 #[test]
+fn a_column_of_any_type_does_no_harm() {
+    let (_stub, mut session) = session(vec![Step::Answer(variant(7)), alive()]);
+    let result = run(&mut *session, "SELECT SERVERPROPERTY('EngineEdition')").unwrap();
+    assert_eq!(result.rows, [1]);
+}
+
+#[test]
+fn a_print_that_reads_like_the_end_of_a_transaction_is_a_print() {
+    let dead_lock = error(1205, 13, "dead-lock", 1);
+    for words in [
+        "Commit transaction",
+        "Begin transaction",
+        "Rollback transaction",
+    ] {
+        let answer = [
+            print(words),
+            dead_lock.clone(),
+            transaction(ROLLED_BACK),
+            done(FAILED, 0),
+        ];
+        let (_stub, mut session) =
+            session(vec![Step::Answer(answer.concat()), state(0, 0, OURS + 1)]);
+        let Err(Error::Sql(error)) = run(&mut *session, "PRINT") else {
+            panic!("no error");
+        };
+        assert_eq!(error.messages, [words]);
+        assert_eq!(error.fate, TransactionFate::RolledBack, "{words}");
+    }
+    // And what the driver says of the session is no print.
+    let answer = [transaction(BEGUN), transaction(COMMITTED), done(0, 0)].concat();
+    let (_stub, mut session) = session(vec![Step::Answer(answer), alive()]);
+    let result = run(&mut *session, "BEGIN TRANSACTION; COMMIT").unwrap();
+    assert_eq!(result.messages, Vec::<String>::new());
+}
+
+#[test]
 fn an_error_has_number_severity_place_and_what_was_said_with_it() {
     let answer = [
         print("before"),
@@ -413,7 +597,10 @@ fn a_line_of_a_procedure_is_no_line_of_the_batch_that_calls_it() {
         panic!("no error");
     };
     assert_eq!(error.offset, None);
-    assert_eq!(error.message, "Divide by zero (procedure p, line 2)");
+    assert_eq!(
+        error.message,
+        "Divide by zero (state 1, procedure p, line 2)"
+    );
 }
 
 #[test]
@@ -517,13 +704,58 @@ fn a_script_that_ends_the_transaction_without_an_error_is_noticed() {
 #[test]
 fn a_script_that_silences_the_server_is_proved_all_the_same() {
     let nothing = || Step::Answer(done(0, 0));
-    let (stub, mut session) = session(vec![nothing(), nothing(), nothing(), alive(), nothing()]);
-    run(&mut *session, "SET NOEXEC ON").unwrap();
-    let batches = stub.batches();
-    assert_eq!(
-        (batches[4].as_str(), batches[6].as_str()),
-        ("SET NOEXEC OFF", "SET NOEXEC ON")
-    );
+    let silent = |modes: usize| vec![nothing(); 2 * modes];
+    for (place, mode) in ["NOEXEC", "PARSEONLY", "FMTONLY", "SHOWPLAN_ALL"]
+        .iter()
+        .enumerate()
+    {
+        // The script, the question; for each mode its end and the question.
+        let mut steps = [
+            silent(1),
+            silent(place),
+            vec![nothing(), alive(), nothing()],
+        ]
+        .concat();
+        // Before the next script: the modes that are known, the question, and for each mode once more.
+        let by_itself = place < 3;
+        steps.push(nothing());
+        if !by_itself {
+            steps.extend([vec![nothing()], silent(place), vec![nothing()]].concat());
+        }
+        steps.extend([alive(), who("me")]);
+        let (stub, mut session) = session(steps);
+        run(&mut *session, &format!("SET {mode} ON")).unwrap();
+        let batches = stub.batches();
+        let last = batches.len() - 1;
+        assert_eq!(
+            (batches[last - 2].clone(), batches[last].clone()),
+            (format!("SET {mode} OFF"), format!("SET {mode} ON"))
+        );
+        runtime().block_on(session.begin_script()).unwrap();
+        assert!(stub.batches().last().unwrap().contains("SET NOCOUNT OFF;"));
+    }
+}
+
+#[test]
+fn plans_and_figures_that_a_script_has_asked_for_are_no_answers_of_ours() {
+    // The figures of a statement come as a result behind it.
+    let figures = numbers(&[1, 1, 1, 1]);
+    let proof = [
+        numbers(&[1, 1, OURS]),
+        figures,
+        word("<ShowPlanXML/>"),
+        done(0, 0),
+    ]
+    .concat();
+    let nothing = || Step::Answer(done(0, 0));
+    let (stub, mut session) = session(vec![nothing(), Step::Answer(proof), nothing(), who("me")]);
+    run(
+        &mut *session,
+        "SET STATISTICS PROFILE ON; SET STATISTICS XML ON",
+    )
+    .unwrap();
+    runtime().block_on(session.begin_script()).unwrap();
+    assert!(stub.batches()[4].contains("SET STATISTICS PROFILE OFF; SET STATISTICS XML OFF"));
 }
 
 #[test]
@@ -646,11 +878,44 @@ fn a_commit_is_told_from_a_refusal_and_from_silence() {
 #[test]
 fn options_that_a_script_has_set_do_not_reach_the_next_one() {
     let nothing = || Step::Answer(done(0, 0));
-    let (stub, mut session) = session(vec![nothing(), alive(), nothing(), nothing(), alive()]);
+    let (stub, mut session) = session(vec![nothing(), alive(), who("me"), nothing(), alive()]);
     run(&mut *session, "SET XACT_ABORT ON").unwrap();
     runtime().block_on(session.begin_script()).unwrap();
     run(&mut *session, "SELECT 1").unwrap();
     let batches = stub.batches();
-    assert!(batches[4].contains("SET XACT_ABORT OFF") && batches[4].contains("SET ROWCOUNT 0"));
+    for option in [
+        "XACT_ABORT OFF",
+        "ROWCOUNT 0",
+        "LOCK_TIMEOUT -1",
+        "IMPLICIT_TRANSACTIONS OFF",
+    ] {
+        assert!(batches[4].contains(&format!("SET {option};")), "{option}");
+    }
     assert_eq!(batches[5], "SELECT 1");
+}
+
+#[test]
+fn a_script_that_leaves_the_session_to_somebody_else_does_not_leave_the_next_one_to_them() {
+    let nothing = || Step::Answer(done(0, 0));
+    let (stub, mut session) = session(vec![
+        nothing(),
+        alive(),
+        who("b"),
+        nothing(),
+        who("a"),
+        nothing(),
+        who("me"),
+        nothing(),
+        alive(),
+    ]);
+    let script = "EXECUTE AS USER = 'a'; EXECUTE AS USER = 'b'";
+    run(&mut *session, script).unwrap();
+    runtime().block_on(session.begin_script()).unwrap();
+    run(&mut *session, "SELECT 1").unwrap();
+    let batches = stub.batches();
+    assert_eq!(
+        (batches[5].as_str(), batches[7].as_str()),
+        ("REVERT", "REVERT")
+    );
+    assert_eq!(batches[9], "SELECT 1");
 }

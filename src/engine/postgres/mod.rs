@@ -14,7 +14,7 @@ use std::fmt;
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Engine, Error, Session};
+use super::{Engine, Error, Session, address::Address};
 use crate::protocol::{Connection, Platform};
 
 /// PostgreSQL servers, all reached with one login.
@@ -41,8 +41,8 @@ impl Postgres {
         })
     }
 
-    fn config(&self, address: &connect::Address, database: &str) -> tokio_postgres::Config {
-        let mut config = address.config(&self.connection, database);
+    fn config(&self, address: &Address, database: &str) -> tokio_postgres::Config {
+        let mut config = connect::config(address, &self.connection, database);
         if let Some(password) = &self.password {
             config.password(password.expose_secret());
         }
@@ -63,7 +63,7 @@ impl Engine for Postgres {
     }
 
     async fn connect(&self, server: &str, database: &str) -> Result<Box<dyn Session>, Error> {
-        let address = connect::Address::parse(server)?;
+        let address = Address::parse(server, 5432)?;
         let config = self.config(&address, database);
         let mode = address.ssl_mode(self.connection.ssl_mode);
         let dial = connect::Dial {

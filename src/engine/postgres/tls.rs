@@ -1,19 +1,19 @@
 //! How a PostgreSQL connection is encrypted and its server verified.
 
-use std::{fmt, fs, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    ClientConfig, DigitallySignedStruct, SignatureScheme,
     client::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::CryptoProvider,
 };
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::super::Error;
+use super::super::{Error, authorities::roots};
 use crate::protocol::SslMode;
 
 /// One TLS configuration for each degree of verification.
@@ -67,26 +67,6 @@ impl Connectors {
             SslMode::Auto | SslMode::VerifyFull => self.full.clone(),
         }
     }
-}
-
-fn roots(root_cert: Option<&str>) -> Result<RootCertStore, Error> {
-    let mut store = RootCertStore::empty();
-    let Some(path) = root_cert else {
-        store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        return Ok(store);
-    };
-    let unusable = |why: String| Error::Settings(format!("--sslrootcert {path}: {why}"));
-    let pem = fs::read(path).map_err(|error| unusable(error.to_string()))?;
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|error| unusable(format!("not PEM: {error}")))?;
-        store
-            .add(certificate)
-            .map_err(|error| unusable(format!("not a certificate: {error}")))?;
-    }
-    if store.is_empty() {
-        return Err(unusable("it holds no certificate in PEM form".into()));
-    }
-    Ok(store)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

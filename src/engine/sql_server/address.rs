@@ -79,6 +79,16 @@ impl Address {
         })
     }
 
+    /// Where a server sends a login. It may name an instance behind the host, which the port makes superfluous; one that was
+    /// asked for belongs to the server that sends.
+    pub(super) fn of_route(host: &str, port: u16) -> Self {
+        let machine = host.split_once('\\').map_or(host, |(machine, _)| machine);
+        Self {
+            host: machine.to_ascii_lowercase(),
+            at: At::Port(port),
+        }
+    }
+
     fn is_local(&self) -> bool {
         self.host.eq_ignore_ascii_case("localhost")
             || self.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
@@ -149,6 +159,15 @@ mod tests {
         ] {
             let address = Address::parse(text).unwrap();
             assert_eq!((address.host.as_str(), &address.at), (host, &at), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_instance_in_a_route_is_left_out() {
+        for route in ["node.example.com", r"NODE.example.com\MSSQLSERVER"] {
+            let address = Address::of_route(route, 11_003);
+            assert_eq!(address.host, "node.example.com");
+            assert_eq!(address.at, At::Port(11_003));
         }
     }
 

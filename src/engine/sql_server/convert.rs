@@ -15,36 +15,53 @@ use super::{
     super::{Error, SqlError, TransactionFate, Value},
     tap::Heard,
 };
+use crate::sql::{Dialect, Lexer, TokenKind};
 
 /// Errors after which the same build may succeed, when they come with a statement.
 ///
-/// Sources: «Troubleshoot transient connection errors in Azure SQL», «Resource management in Azure SQL Database», the list
-/// of errors that Microsoft.Data.SqlClient repeats (`SqlConfigurableRetryFactory`), and «Transactions with snapshot
-/// isolation» for 3960.
+/// Sources: «Troubleshoot transient connection errors in Azure SQL», «Resource management in Azure SQL Database», the lists
+/// of errors that Microsoft.Data.SqlClient (`SqlConfigurableRetryFactory`) and Entity Framework Core
+/// (`SqlServerTransientExceptionDetector`) repeat, and «Transactions with snapshot isolation» for 3960 and 3966.
 const TRANSIENT: &[u32] = &[
     20,    // the instance does not support encryption: a half-open connection
     64,    // the connection was there, then an error came at login
+    121,   // the network was silent for too long
     233,   // no process on the other end
+    601,   // a scan met rows that moved
     615,   // the database id has changed
+    617,   // an object's descriptor is gone
     1204,  // no lock resources left
     1205,  // dead-lock victim
+    1222,  // a lock was not given within the time that the script has set
     3960,  // snapshot update conflict
+    3966,  // the version of a row that a snapshot needs is gone
     4221,  // login to a read-only secondary that still waits for old versions
+    8628,  // no time left to optimise the query
+    8645,  // no memory to run the query within the time
+    8651,  // less memory than the query needs at least
     10053, // connection aborted by this machine
     10054, // connection reset by the server
     10060, // no answer to the connection attempt
     10928, // resource limit reached
     10929, // resource limit reached, minimum guarantee
+    10936, // resource limit of the elastic pool reached
     40143, // the service met an error
     40197, // the service met an error: fail-over, upgrade
     40501, // the service is busy
     40540, // the service met an error
     40613, // the database is not available now
+    41301, // a transaction that this one depends on did not commit
+    41302, // a row in memory has changed since the transaction began
+    41305, // a row in memory that was read has changed
+    41325, // a row in memory has come up in what was read
+    41839, // too many transactions depend on each other
     42108, // cannot connect to the pool while it is paused
     42109, // the pool is warming up
     49918, // not enough resources for the request
     49919, // too many create or update operations
     49920, // too many operations
+    49977, // the elastic pool is busy with another operation
+    49983, // the operation did not end; it may be repeated
 ];
 
 /// Errors after which another login may succeed, besides those.
@@ -88,6 +105,13 @@ pub(super) fn login_error(place: &str, error: &Driver) -> Error {
         }
         Driver::Io { message, .. } => (message.clone(), None, true),
         Driver::Tls(message) => (tls_message(message), None, false),
+        // Its question or its answer is a datagram, which may get lost.
+        Driver::Conversion(message) if message.starts_with("SQL browser timeout") => (
+            "SQL Server Browser does not answer on UDP port 1434; name the port of the instance as host,port if it must not"
+                .into(),
+            None,
+            true,
+        ),
         Driver::Protocol(message) if is_encryption_refusal(error) => (
             format!("{message} Encryption is left out with --sslmode disable"),
             None,
@@ -119,13 +143,10 @@ fn tls_message(message: &str) -> String {
     }
 }
 
-/// The server's words, with state and procedure where they help to find the place.
+/// The server's words, with the state, and the procedure where there is one.
 fn said(error: &TokenError) -> String {
     let mut text = error.message().trim_end().to_owned();
-    let mut details = Vec::new();
-    if error.state() > 1 {
-        details.push(format!("state {}", error.state()));
-    }
+    let mut details = vec![format!("state {}", error.state())];
     if !error.procedure().is_empty() {
         details.push(format!(
             "procedure {}, line {}",
@@ -133,9 +154,7 @@ fn said(error: &TokenError) -> String {
             error.line()
         ));
     }
-    if !details.is_empty() {
-        text += &format!(" ({})", details.join(", "));
-    }
+    text += &format!(" ({})", details.join(", "));
     text
 }
 
@@ -174,7 +193,7 @@ pub(super) fn unreadable(error: &Driver, heard: Heard, fate: TransactionFate) ->
     }))
 }
 
-/// Where the error's line begins in `sql`, behind its blanks.
+/// Where the code of the error's line begins in `sql`: the server does not tell the column.
 ///
 /// The line counts from the start of the batch, except in a procedure, where it counts from the start of the procedure: that
 /// is this text only when the batch is the procedure's definition.
@@ -182,9 +201,22 @@ fn offset(error: &TokenError, sql: &str) -> Option<usize> {
     if !error.procedure().is_empty() && !defines(sql, error.procedure()) {
         return None;
     }
-    let start = line_start(sql, error.line())?;
+    line_start(sql, error.line()).map(|start| code_start(sql, start))
+}
+
+/// The first code of the line that begins at `start`; the line's first character when it has none.
+fn code_start(sql: &str, start: usize) -> usize {
     let line = sql.get(start..).unwrap_or_default();
-    Some(start + line.len() - line.trim_start_matches([' ', '\t']).len())
+    let end = start + line.find('\n').unwrap_or(line.len());
+    let visible = start + line.len() - line.trim_start_matches([' ', '\t']).len();
+    Lexer::new(sql, Dialect::TSql)
+        .skip_while(|token| token.range.end <= start)
+        .take_while(|token| token.range.start < end)
+        .find(|token| {
+            let is_end = token.kind == TokenKind::Separator;
+            token.kind.is_code() && !is_end
+        })
+        .map_or(visible, |token| token.range.start.max(visible))
 }
 
 fn line_start(sql: &str, line: u32) -> Option<usize> {
@@ -199,7 +231,7 @@ fn line_start(sql: &str, line: u32) -> Option<usize> {
 /// Whether `sql` creates or alters the procedure, function, trigger or view `name`, as far as that can be told quickly.
 fn defines(sql: &str, name: &str) -> bool {
     let bare = name.rsplit('.').next().unwrap_or(name).to_lowercase();
-    let code = crate::sql::statements(sql, crate::sql::Dialect::TSql);
+    let code = crate::sql::statements(sql, Dialect::TSql);
     let first = code
         .first()
         .and_then(|range| sql.get(range.clone()))
@@ -344,6 +376,22 @@ mod tests {
         assert_eq!(line_start(sql, 4), Some(sql.len()));
         assert_eq!(line_start(sql, 5), None);
         assert_eq!(line_start(sql, 0), None);
+    }
+
+    #[test]
+    fn the_place_is_the_first_code_of_the_line() {
+        let sql =
+            "/* a\nb */ ; SELECT 1;\n-- c\n  ;/* d */ UPDATE t SET a = 'x\n y'; SELECT 2;\n\t";
+        let place = |line| {
+            let start = line_start(sql, line).unwrap();
+            sql.get(code_start(sql, start)..).unwrap()
+        };
+        assert!(place(1).starts_with("/* a"));
+        assert!(place(2).starts_with("SELECT 1"));
+        assert!(place(3).starts_with("-- c"));
+        assert!(place(4).starts_with("UPDATE t"));
+        assert!(place(5).starts_with("y'"));
+        assert_eq!(place(6), "");
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! One login to a SQL Server: the way there, encryption, and the server's word to go elsewhere.
 
-use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{fmt, io, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use futures::FutureExt;
+use futures::{
+    FutureExt,
+    stream::{FuturesUnordered, StreamExt},
+};
 use secrecy::{ExposeSecret, SecretString};
 use socket2::{SockRef, TcpKeepalive};
 use tiberius::{AuthMethod, Client, Config, EncryptionLevel, SqlBrowser, error::Error as Driver};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
 use super::{
@@ -133,11 +136,7 @@ impl Dial {
             match self.log_in(&address).await {
                 Err(Driver::Routing { host, port }) => {
                     log::debug!("{}: sent to {host}:{port}", self.place);
-                    // The named instance, if any, belongs to the first server.
-                    address = Address {
-                        host,
-                        at: At::Port(port),
-                    };
+                    address = Address::of_route(&host, port);
                 }
                 result => return result,
             }
@@ -230,7 +229,7 @@ fn encryption(mode: SslMode, login: &Login) -> Result<Encryption, Error> {
 /// A TCP connection that notices within half a minute that its server is gone.
 async fn reach(address: &Address) -> DriverResult<TcpStream> {
     let stream = match &address.at {
-        At::Port(port) => TcpStream::connect((address.host.as_str(), *port)).await?,
+        At::Port(port) => first_of(lookup_host((address.host.as_str(), *port)).await?).await?,
         At::Instance(name) => {
             let mut browser = Config::new();
             // The driver puts a port behind the host, which an IPv6 address wants brackets for.
@@ -252,9 +251,43 @@ async fn reach(address: &Address) -> DriverResult<TcpStream> {
     Ok(stream)
 }
 
+/// Connects to whichever address answers first. The listener of an availability group has one in each subnet, and only the
+/// primary's answers; tried one after the other, the silent ones would use up the time-out.
+async fn first_of(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<TcpStream> {
+    let mut tries: FuturesUnordered<_> = addresses.map(TcpStream::connect).collect();
+    let mut refused = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    while let Some(tried) = tries.next().await {
+        match tried {
+            Ok(stream) => return Ok(stream),
+            Err(error) => refused = error,
+        }
+    }
+    Err(refused)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn one_address_that_answers_is_enough() {
+        let closed = || {
+            let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+            listener.local_addr().unwrap()
+        };
+        let open = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let open_address = open.local_addr().unwrap();
+        let addresses = [closed(), open_address, closed()];
+        let stream = first_of(addresses.into_iter()).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), open_address);
+        let refused = first_of([closed(), closed()].into_iter()).await;
+        assert_eq!(
+            refused.unwrap_err().kind(),
+            io::ErrorKind::ConnectionRefused
+        );
+        let nowhere = first_of(std::iter::empty()).await;
+        assert_eq!(nowhere.unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
 
     fn login(token: bool) -> Login {
         let secret = SecretString::from("canary");

@@ -6,7 +6,10 @@ use super::{
     super::schema::Table,
     convert::{literal, quote_name},
 };
-use crate::protocol::Platform;
+use crate::{
+    protocol::Platform,
+    sql::{Dialect, Lexer},
+};
 
 /// The state in which each script finds the session: what Microsoft's own client sets, so that indexed views, filtered
 /// indexes and computed columns work, and no limit but the package's time-outs. A script that changes any of it changes it
@@ -22,17 +25,60 @@ pub(super) const CLEAN: &str = "SET ANSI_NULLS ON; SET ANSI_NULL_DFLT_ON ON; SET
     SET ROWCOUNT 0; SET TEXTSIZE 2147483647; SET LOCK_TIMEOUT -1; SET DEADLOCK_PRIORITY NORMAL; \
     SET TRANSACTION ISOLATION LEVEL READ COMMITTED; ";
 
-/// Ends the modes in which the server does not run what it is sent. A batch of its own: what follows in the same batch may
-/// be left out.
+/// The modes in which the server does not run what it is sent. Each is switched in a batch of its own: what follows in the
+/// same batch may be left out, and some must be alone in theirs.
+pub(super) const SILENT_MODES: [&str; 6] = [
+    "NOEXEC",
+    "PARSEONLY",
+    "FMTONLY",
+    "SHOWPLAN_ALL",
+    "SHOWPLAN_TEXT",
+    "SHOWPLAN_XML",
+];
+
+/// Ends those that a script can have switched on without anybody asking, since each batch runs by itself.
 pub(super) const SPEAK: &str = "SET NOEXEC OFF; SET PARSEONLY OFF; SET FMTONLY OFF";
+
+/// Takes back what [`asks_for_figures`]. Not a part of [`CLEAN`]: who has the right to ask has the right to take back, but not
+/// everybody has it.
+pub(super) const NO_FIGURES: &str = "SET STATISTICS IO OFF; SET STATISTICS TIME OFF; SET STATISTICS PROFILE OFF; SET STATISTICS XML OFF";
+
+/// Whether a batch asks for figures or plans besides the results, which the session then gets of all later batches.
+pub(super) fn asks_for_figures(sql: &str) -> bool {
+    if !contains_word(sql, "statistics") {
+        return false;
+    }
+    let code = Lexer::new(sql, Dialect::TSql).filter(|token| token.kind.is_code());
+    let words = code.map(|token| sql.get(token.range).unwrap_or_default());
+    let mut after_set = false;
+    for word in words {
+        if after_set && word.eq_ignore_ascii_case("statistics") {
+            return true;
+        }
+        after_set = word.eq_ignore_ascii_case("set");
+    }
+    false
+}
+
+fn contains_word(sql: &str, word: &str) -> bool {
+    sql.as_bytes()
+        .windows(word.len())
+        .any(|window| window.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+/// Whose rights the session has: its login, unless a script has left it to somebody else (`EXECUTE AS`).
+pub(super) const WHO: &str = "SELECT CONCAT(SUSER_SNAME(), N'/', USER_NAME());";
+
+/// Takes the session back by one step.
+pub(super) const REVERT: &str = "REVERT";
 
 /// The name of a build's application lock. Such locks belong to one database.
 const LOCK: &str = "sbm build";
 
 /// Takes the build lock and asks what is to be known of the database: one round trip.
 ///
-/// Three results: the answer of the lock; the database and the schema's id; the columns of our tables. The lock belongs to the
-/// session, so it lasts over the transactions of the build and dies with the connection. A time-out of 0 asks once.
+/// Four results: the answer of the lock; the database; [`WHO`]; the columns of our tables. The lock belongs to the session,
+/// so it lasts over the transactions of the build and dies with the connection. A time-out of 0 asks once.
 pub(super) fn lock(wait: Duration, schema: &str) -> String {
     let milliseconds = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
     let tables = Table::ALL
@@ -51,6 +97,7 @@ pub(super) fn lock(wait: Duration, schema: &str) -> String {
          @LockTimeout = {milliseconds}, @DbPrincipal = 'public'; \
          SELECT @answer; \
          SELECT DB_NAME(); \
+         {WHO} \
          SELECT o.name, c.name, CAST(CASE WHEN c.max_length < 0 THEN NULL WHEN t.name IN (N'varchar', N'char') THEN \
          c.max_length WHEN t.name IN (N'nvarchar', N'nchar') THEN c.max_length / 2 END AS int), \
          CAST({} AS int), CAST({} AS int) \
@@ -104,6 +151,21 @@ mod tests {
             sql.contains("HAS_PERMS_BY_NAME(N'[o''x]]].' + QUOTENAME(o.name)"),
             "{sql}"
         );
+    }
+
+    #[test]
+    fn only_who_asks_for_figures_is_found_to_do_so() {
+        for (sql, asks) in [
+            ("SELECT 1; set /* x */ Statistics xml ON", true),
+            ("UPDATE STATISTICS t", false),
+            (
+                "SELECT 'SET STATISTICS IO ON' -- SET STATISTICS IO ON",
+                false,
+            ),
+            ("SET NOCOUNT ON", false),
+        ] {
+            assert_eq!(asks_for_figures(sql), asks, "{sql}");
+        }
     }
 
     #[test]

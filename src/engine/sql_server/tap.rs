@@ -11,6 +11,7 @@ use std::{
 
 use tracing::{
     Dispatch, Event, Level, Metadata, Subscriber,
+    callsite::Identifier,
     field::{Field, Visit},
     instrument::WithSubscriber,
     span,
@@ -86,13 +87,42 @@ impl Tap {
     fn hear(&self, event: &Event<'_>) {
         let mut reader = Reader::new(*event.metadata().level() == Level::TRACE);
         event.record(&mut reader);
+        let text = reader.text.text;
         let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match *event.metadata().level() {
-            Level::ERROR => heard.error(reader.code, reader.text.text),
-            Level::DEBUG => heard.say(reader.text.text),
-            Level::TRACE if !reader.text.refused => heard.done(&reader.text.text),
+            Level::ERROR => heard.error(reader.code, text),
+            Level::DEBUG if is_change(event.metadata(), &text) => heard.change(&text),
+            Level::DEBUG => heard.say(text),
+            Level::TRACE if !reader.text.refused => heard.done(&text),
             _ => {}
         }
+    }
+}
+
+/// What the driver says of changes that every server tells of at login.
+const CHANGES_AT_LOGIN: [&str; 3] = [
+    "Database change from '",
+    "Packet size change from '",
+    "SQL collation change",
+];
+
+const BEGUN: &str = "Begin transaction";
+const COMMITTED: &str = "Commit transaction";
+const ROLLED_BACK: [&str; 2] = ["Rollback transaction", "Defect transaction"];
+
+/// Whether the event is a change of the session, and not a print that reads like one.
+///
+/// Both have the same form, but each comes from its own line of the driver. Which one tells of changes is learnt at the first
+/// login; until then the words decide.
+fn is_change(metadata: &'static Metadata<'static>, text: &str) -> bool {
+    static CHANGES: OnceLock<Identifier> = OnceLock::new();
+    let login = CHANGES_AT_LOGIN
+        .iter()
+        .any(|prefix| text.starts_with(prefix));
+    match CHANGES.get() {
+        Some(place) => *place == metadata.callsite(),
+        None if login => *CHANGES.get_or_init(|| metadata.callsite()) == metadata.callsite(),
+        None => text == BEGUN || text == COMMITTED || ROLLED_BACK.contains(&text),
     }
 }
 
@@ -108,25 +138,16 @@ impl Heard {
         }
     }
 
-    /// A print looks like the driver's own words for a change of the session; a script that prints just these words is
-    /// taken at them, which can only make a build more careful.
     fn say(&mut self, text: String) {
-        match text.as_str() {
-            "Begin transaction" => self.course.began = true,
-            "Commit transaction" => self.course.committed = true,
-            "Rollback transaction" | "Defect transaction" => self.course.rolled_back = true,
-            _ => {}
-        }
-        let of_driver = [
-            "Database change from '",
-            "Packet size change from '",
-            "SQL collation change",
-        ];
-        if !of_driver.iter().any(|prefix| text.starts_with(prefix))
-            && self.messages.len() < MAX_MESSAGES
-        {
+        if self.messages.len() < MAX_MESSAGES {
             self.messages.push(text);
         }
+    }
+
+    fn change(&mut self, text: &str) {
+        self.course.began |= text == BEGUN;
+        self.course.committed |= text == COMMITTED;
+        self.course.rolled_back |= ROLLED_BACK.contains(&text);
     }
 
     /// `Done with status BitFlags<DoneStatus>(0b10000, Count) (3 rows left)`; without the bracket no row.
@@ -271,14 +292,14 @@ mod tests {
     fn the_order_of_errors_and_rollbacks_is_kept() {
         let mut heard = Heard::default();
         heard.error(1205, "dead-lock".into());
-        heard.say("Rollback transaction".into());
+        heard.change("Rollback transaction");
         heard.done("Done with status BitFlags<DoneStatus>(0b10, Error)");
         let course = heard.course;
         assert!(course.error_before && course.rolled_back);
         assert!(!course.error_after && !course.success_after && !course.committed);
 
         let mut heard = Heard::default();
-        heard.say("Rollback transaction".into());
+        heard.change("Rollback transaction");
         heard.done("Done with status BitFlags<DoneStatus>(0b1, More)");
         heard.error(50000, "mine".into());
         assert!(

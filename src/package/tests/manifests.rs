@@ -256,3 +256,29 @@ fn a_new_manifest_looks_like_the_reference_program_s() {
          </SqlSyncBuildData>"
     );
 }
+
+#[test]
+fn attributes_of_the_root_are_kept() {
+    let xml = manifest("").replace(
+        "<SqlSyncBuildData ",
+        "<SqlSyncBuildData xmlns:i='urn:i' i:schemaLocation='a b' version='3' ",
+    );
+    let text = crate::package::manifest_write::write(&open(xml).unwrap(), &[]);
+    assert!(
+        text.contains("xmlns:i=\"urn:i\" i:schemaLocation=\"a b\" version=\"3\">"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_character_that_xml_cannot_hold_is_the_same_before_and_after_a_rewrite() {
+    let xml = manifest(
+        "<Script FileName='a.sql' Database='c&#1;' Description='&#xFFFF;'><N>&#2;</N></Script>",
+    );
+    let package = open(xml).unwrap();
+    assert_eq!(package.scripts[0].database, "c\u{FFFD}");
+    let bytes = package.to_sbm().unwrap();
+    let again = Package::from_sbm(&bytes, "p.sbx", &Limits::default()).unwrap();
+    assert_eq!(again.sha256(), package.sha256());
+    assert_eq!(again.scripts[0].provenance, package.scripts[0].provenance);
+}

@@ -1,9 +1,11 @@
 //! Tests that need more than one file of this module.
 
+mod add;
 mod archives;
 mod commands;
 mod folders;
 mod manifests;
+mod packs;
 mod properties;
 mod samples;
 

@@ -1,18 +1,16 @@
 //! Any package survives writing and reading; no bytes make a reader panic.
 
-use std::{collections::BTreeSet, io::Cursor, path::Path, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use proptest::prelude::*;
 
 use super::{manifest, sample};
 use crate::package::{
-    Error, Limits, Moment, Package, Script, archive::Archive, folder_settings, manifest as reader,
-    names, open::read_archive,
+    Error, Limits, Moment, Package, Script, folder_settings, manifest as reader, names,
 };
 
 fn read(bytes: &[u8]) -> Result<Package, Error> {
-    let archive = Archive::new(Cursor::new(bytes), Path::new("p.sbm"), &Limits::default())?;
-    read_archive(archive, Path::new("p.sbm")).map(|opened| opened.package)
+    Package::from_sbm(bytes, "p.sbm", &Limits::default())
 }
 
 /// Text without the characters that XML cannot hold.

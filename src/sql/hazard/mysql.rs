@@ -4,7 +4,7 @@
 
 use super::{Finding, HazardKind, upper, words};
 use crate::sql::{
-    Dialect,
+    Dialect, TokenKind,
     words::{Code, code, starts},
 };
 
@@ -79,6 +79,16 @@ const HARMLESS: &[&str] = &[
 /// What makes `statement` a hazard, if it is one.
 pub(super) fn finding(statement: &str, head: &[Code<'_>]) -> Option<Finding> {
     let is = |pattern: &&str| starts(head, pattern);
+    if starts(head, "LOAD DATA|XML CONCURRENT|LOW_PRIORITY? LOCAL") {
+        return Some((HazardKind::CopyStream, "LOAD DATA LOCAL".to_owned()));
+    }
+    if starts(head, "USE") && statement.starts_with("/*") {
+        // One that is plain to see has been found already.
+        return Some((HazardKind::ChangesDatabase, "USE".to_owned()));
+    }
+    if has_several(statement, head) {
+        return Some((HazardKind::MayCommit, upper(head)));
+    }
     if EXCEPTIONS.iter().any(is) {
         return None;
     }
@@ -87,6 +97,9 @@ pub(super) fn finding(statement: &str, head: &[Code<'_>]) -> Option<Finding> {
     }
     if starts(head, "ALTER|CREATE|DROP") {
         return Some((HazardKind::ImplicitCommit, object(head)));
+    }
+    if starts(head, "SET STATEMENT") {
+        return Some((HazardKind::MayCommit, "SET STATEMENT".to_owned()));
     }
     if let Some(pattern) = COMMITS.iter().find(|pattern| is(pattern)) {
         let what = if pattern.contains('|') {
@@ -100,6 +113,13 @@ pub(super) fn finding(statement: &str, head: &[Code<'_>]) -> Option<Finding> {
         .find(|word| !word.is_mark("("))
         .is_some_and(|first| first.is_one_of(HARMLESS));
     (!harmless).then(|| (HazardKind::MayCommit, upper(head)))
+}
+
+/// Whether there are several statements in what is sent as one, as after `DELIMITER`, or in a comment that the server runs.
+/// Only the first of them is looked at here.
+fn has_several(statement: &str, head: &[Code<'_>]) -> bool {
+    !starts(head, "ALTER|CREATE|DROP")
+        && code(statement, Dialect::MySql).any(|word| word.kind == TokenKind::Separator)
 }
 
 /// `CREATE TABLE` and the like, without the words between.
@@ -226,9 +246,35 @@ mod tests {
                 ("EXECUTE s", "EXECUTE"),
                 ("BEGIN NOT ATOMIC COMMIT; END", "BEGIN"),
                 ("FROBNICATE x", "FROBNICATE"),
+                (
+                    "SET STATEMENT max_statement_time = 1 FOR DROP TABLE t",
+                    "SET STATEMENT",
+                ),
+                ("DELIMITER //\nSELECT 1; DROP TABLE t//", "SELECT"),
+                ("/*! SELECT 1; DROP TABLE t */", "SELECT"),
             ],
         );
         assert_eq!(found("#BuildDescription#", Dialect::MySql).len(), 1);
+    }
+
+    #[test]
+    fn files_of_the_client_and_hidden_changes_of_the_database_are_found() {
+        check(
+            Dialect::MySql,
+            HazardKind::CopyStream,
+            &[
+                ("LOAD DATA LOCAL INFILE 'x' INTO TABLE t", "LOAD DATA LOCAL"),
+                (
+                    "load xml low_priority local infile 'x' into table t",
+                    "LOAD DATA LOCAL",
+                ),
+            ],
+        );
+        check(
+            Dialect::MySql,
+            HazardKind::ChangesDatabase,
+            &[("/*!40000 USE db */", "USE")],
+        );
     }
 
     #[test]
@@ -241,7 +287,7 @@ mod tests {
                 "CREATE TEMPORARY TABLE t (a int); DROP TEMPORARY TABLE IF EXISTS t; DEALLOCATE PREPARE s",
                 "SET @a = 1; SET NAMES utf8mb4; SET GLOBAL autocommit = 0; SET @autocommit = 1",
                 "SAVEPOINT s; ROLLBACK TO SAVEPOINT s; RELEASE SAVEPOINT s",
-                "LOAD DATA LOCAL INFILE 'x' INTO TABLE t; /*!40101 SET NAMES utf8 */; RESET PERSIST",
+                "LOAD DATA INFILE 'x' INTO TABLE t; /*!40101 SET NAMES utf8 */; RESET PERSIST",
                 "SELECT 'COMMIT; CREATE TABLE t', `COMMIT`; -- COMMIT;\n# COMMIT;\n/* COMMIT; */",
             ],
         );

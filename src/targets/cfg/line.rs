@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, collections::HashMap};
 
-use crate::protocol::{Pair, Target};
+use crate::{
+    protocol::{Pair, Target},
+    targets::Fault,
+};
 
 use super::name::{Name, SEPARATORS, read_name};
 
@@ -22,6 +25,11 @@ impl Problem {
             text: text.trim().to_owned(),
             message: message.into(),
         }
+    }
+
+    /// The fault of the line with this number.
+    pub(in crate::targets) fn at(self, line: u32) -> Fault {
+        Fault::at(line, &self.text, self.message)
     }
 }
 
@@ -156,7 +164,7 @@ fn read_tag(text: &str) -> Result<Option<String>, Problem> {
 }
 
 /// The names of the package that the pairs map to more than one database.
-fn two_databases_for_one_name(pairs: &[Pair]) -> Vec<Problem> {
+pub(in crate::targets) fn two_databases_for_one_name(pairs: &[Pair]) -> Vec<Problem> {
     if pairs.len() < 2 {
         return Vec::new();
     }

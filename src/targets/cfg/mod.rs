@@ -10,7 +10,7 @@ mod write;
 
 pub use write::{format_cfg, format_line};
 
-pub(super) use line::{Problem, read_databases};
+pub(super) use line::{Problem, read_databases, two_databases_for_one_name};
 pub(super) use server::{ServerFault, split_server};
 
 use crate::protocol::Target;
@@ -58,15 +58,17 @@ pub(super) fn read_lines(
             continue;
         }
         match read(line) {
-            Ok(target) => targets.push(Listed {
-                target,
-                line: number,
-            }),
-            Err(problems) => faults.extend(problems.into_iter().map(|problem| {
-                let nothing = problem.text.is_empty();
-                let text = if nothing { line } else { &problem.text };
-                Fault::at(number, text, problem.message)
-            })),
+            Ok(target) => targets.push(Listed::new(target, number)),
+            Err(problems) => {
+                faults.extend(
+                    problems
+                        .into_iter()
+                        .map(|problem| match problem.text.is_empty() {
+                            true => Problem::new(line, problem.message).at(number),
+                            false => problem.at(number),
+                        }),
+                )
+            }
         }
     }
     (targets, faults)

@@ -10,7 +10,7 @@ use crate::{
     protocol::{ConcurrencyType, Platform, Target},
 };
 
-use super::{Fault, Faults, Listed, TargetList, fault::some_of};
+use super::{Fault, Faults, Listed, RowData, TargetList, fault::some_of};
 
 /// What a target list must fit.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +30,8 @@ pub struct Rules<'a> {
 pub struct Checked {
     /// The targets in the order of the list; no two of them share a database.
     pub targets: Vec<Target>,
+    /// The row data of each target, at the same place.
+    pub row_data: Vec<RowData>,
     /// What a user should know though nothing is wrong with it.
     pub warnings: Vec<String>,
 }
@@ -61,11 +63,13 @@ pub fn check(list: TargetList, rules: &Rules<'_>) -> Result<Checked, Faults> {
     let warnings = repeats_warning(&name, &targets, &duplicates.repeats);
     let left_out: HashSet<usize> = duplicates.repeats.iter().map(|(at, _)| *at).collect();
     let kept = targets.into_iter().enumerate();
+    let (targets, row_data) = kept
+        .filter(|(at, _)| !left_out.contains(at))
+        .map(|(_, listed)| (listed.target, listed.row_data))
+        .unzip();
     Ok(Checked {
-        targets: kept
-            .filter(|(at, _)| !left_out.contains(at))
-            .map(|(_, listed)| listed.target)
-            .collect(),
+        targets,
+        row_data,
         warnings: warnings.into_iter().collect(),
     })
 }

@@ -1,5 +1,8 @@
 use super::*;
-use crate::{package::Script, targets::parse_cfg};
+use crate::{
+    package::Script,
+    targets::{RowItem, parse_cfg},
+};
 
 fn list(text: &str) -> TargetList {
     TargetList {
@@ -204,4 +207,28 @@ fn lines_that_cannot_be_read_are_reported_with_everything_else() {
         message.contains("line 2") && message.contains("line 3: repeats line 1"),
         "{message}"
     );
+}
+
+#[test]
+fn row_data_stays_with_its_target() {
+    let mut list = list("s:a\nt:b\ns:a\nu:c");
+    for (number, listed) in list.targets.iter_mut().enumerate() {
+        let item = RowItem {
+            column: "number".into(),
+            value: number.to_string(),
+        };
+        listed.row_data = RowData::new(vec![vec![item]]);
+    }
+    let rules = Rules {
+        allow_duplicates: true,
+        ..rules(Platform::SqlServer)
+    };
+    let checked = check(list, &rules).unwrap();
+    let numbers: Vec<&str> = checked
+        .row_data
+        .iter()
+        .map(|row| row.of_pair(0)[0].value.as_str())
+        .collect();
+    assert_eq!(names(&checked), ["s:a", "t:b", "u:c"]);
+    assert_eq!(numbers, ["0", "1", "3"]);
 }

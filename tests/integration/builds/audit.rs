@@ -15,6 +15,9 @@ fn utc(fleet: &Fleet, seconds: i32) -> String {
                 "SELECT CONVERT(varchar(23), DATEADD(second, {seconds}, SYSUTCDATETIME()), 121)"
             )
         }
+        Platform::MySql => {
+            format!("SELECT CAST(UTC_TIMESTAMP(6) + INTERVAL {seconds} SECOND AS char)")
+        }
         Platform::Postgres => {
             format!("SELECT timezone('UTC', clock_timestamp()) + interval '{seconds} seconds'")
         }
@@ -139,22 +142,24 @@ fn table_of_the_reference_program_is_used() {
 }
 
 on_each_platform!(an_older_table_is_brought_up_to_date, 1, |fleet| {
-    // Written in words that T-SQL does not have.
-    if fleet.platform == Platform::SqlServer {
-        return;
-    }
     let fleet = fleet.with_trace();
-    let (id, narrow, yes) = match fleet.platform {
-        Platform::Sqlite => ("text", "text", "1"),
-        Platform::Postgres => ("uuid", "varchar(50)", "true"),
-        Platform::SqlServer => ("uniqueidentifier", "varchar(50)", "1"),
+    let (id, moment, narrow, truth) = match fleet.platform {
+        Platform::Sqlite => ("text", "timestamp", "text", "boolean DEFAULT 1"),
+        Platform::Postgres => ("uuid", "timestamp", "varchar(50)", "boolean DEFAULT true"),
+        Platform::SqlServer => (
+            "uniqueidentifier",
+            "datetime",
+            "varchar(50)",
+            "bit CONSTRAINT DF_SqlBuildLogging_AllowScriptBlock DEFAULT 1",
+        ),
+        Platform::MySql => ("char(36)", "timestamp", "varchar(50)", "boolean DEFAULT 1"),
     };
     fleet.sql(
         0,
         &format!(
             "CREATE TABLE SqlBuild_Logging (BuildFileName varchar(300) NOT NULL, ScriptFileName varchar(300) NOT NULL, \
-             ScriptId {id}, ScriptFileHash varchar(100), CommitDate timestamp NOT NULL, Sequence int, UserId {narrow}, \
-             AllowScriptBlock boolean DEFAULT {yes}, AllowBlockUpdateId varchar(50), BuildRequestedBy {narrow}); \
+             ScriptId {id}, ScriptFileHash varchar(100), CommitDate {moment} NOT NULL, Sequence int, UserId {narrow}, \
+             AllowScriptBlock {truth}, AllowBlockUpdateId varchar(50), BuildRequestedBy {narrow}); \
              INSERT INTO SqlBuild_Logging (BuildFileName, ScriptFileName, CommitDate, Sequence) \
              VALUES ('old.sbm', 'old.sql', '2001-02-03 04:05:06', 7)"
         ),
@@ -170,16 +175,15 @@ on_each_platform!(an_older_table_is_brought_up_to_date, 1, |fleet| {
             .expect_code(0);
     }
     assert_eq!(fleet.audited(0), ["old.sql", "1.sql", "1.sql"]);
-    let row = "SELECT length(description), length(buildrequestedby), scripttext IS NOT NULL FROM SqlBuild_Logging \
-               ORDER BY commitdate DESC";
-    let row = fleet.sql(0, row)[0].clone();
-    assert_eq!(row[..2], ["500", "256"]);
+    let row = "SELECT description, buildrequestedby FROM SqlBuild_Logging ORDER BY commitdate DESC";
+    assert_eq!(fleet.sql(0, row)[0], [description.clone(), "r".repeat(256)]);
     let old = "SELECT description, sequence FROM SqlBuild_Logging WHERE scriptfilename = 'old.sql'";
     assert_eq!(fleet.sql(0, old), [["NULL", "7"]]);
 });
 
 on_each_platform!(an_upgrade_needs_no_successful_build, 1, |fleet| {
-    fleet.build(&[("1.sql", "no SQL")]).expect_code(1);
+    let failing = "INSERT INTO missing VALUES (1);";
+    fleet.build(&[("1.sql", failing)]).expect_code(1);
     assert_eq!(fleet.rows(0, "SqlBuild_Logging"), Some(0));
     assert_eq!(fleet.rows(0, "SqlBuild_Ledger"), Some(0));
     fleet.build(&[("1.sql", "SELECT 1;")]).expect_code(0);

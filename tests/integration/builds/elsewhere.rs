@@ -41,6 +41,11 @@ fn set_reachable(fleet: &Fleet, reachable: bool) {
             };
             fleet.sql(0, &format!("ALTER DATABASE {name} SET {state}"));
         }
+        // Nothing closes a database there; an empty one comes back.
+        Platform::MySql => {
+            let word = if reachable { "CREATE" } else { "DROP" };
+            fleet.sql(0, &format!("{word} DATABASE {}", fleet.names[last]));
+        }
         Platform::Postgres => {
             let name = &fleet.names[last];
             let sql = format!("ALTER DATABASE {name} ALLOW_CONNECTIONS {reachable}");
@@ -100,7 +105,7 @@ on_each_platform!(rows_that_cannot_be_written_follow_later, 2, |fleet| {
     set_reachable(&fleet, true);
     let detail = fleet.value(0, "SELECT detail FROM SqlBuild_Ledger");
     let yes = match fleet.platform {
-        Platform::Sqlite | Platform::SqlServer => "1",
+        Platform::Sqlite | Platform::SqlServer | Platform::MySql => "1",
         Platform::Postgres => "true",
     };
     for round in 0..3 {

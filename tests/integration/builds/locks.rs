@@ -38,7 +38,7 @@ on_each_platform!(
             .map(|number| {
                 let folder = fleet.folder.path().join(number.to_string());
                 let line = format!("{}:{}", fleet.server(), pairs[number % 2]);
-                run_beside(&fleet, &folder, &line, "30").start()
+                run_beside(&fleet, &folder, &line, "300").start()
             })
             .collect();
         for child in children {

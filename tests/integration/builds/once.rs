@@ -47,7 +47,8 @@ on_each_platform!(
         build(&fleet, &note("once")).expect_code(0);
         let off = match fleet.platform {
             crate::support::fleet::Platform::Sqlite
-            | crate::support::fleet::Platform::SqlServer => "0",
+            | crate::support::fleet::Platform::SqlServer
+            | crate::support::fleet::Platform::MySql => "0",
             crate::support::fleet::Platform::Postgres => "false",
         };
         fleet.sql(
@@ -71,7 +72,9 @@ on_each_platform!(a_rolled_back_script_has_not_run, 1, |fleet| {
             ("2.sql", second),
         ]
     };
-    fleet.build(&files("no SQL")).expect_code(1);
+    fleet
+        .build(&files("INSERT INTO missing VALUES (1);"))
+        .expect_code(1);
     fleet.build(&files("SELECT 1;")).expect_code(0);
     assert_eq!(fleet.trace(0), ["1"]);
 });

@@ -2,14 +2,30 @@
 
 use crate::support::fleet::{Fleet, Platform, on_each_platform};
 
+/// Another word for COMMIT, where there is one.
+fn end(fleet: &Fleet) -> &'static str {
+    match fleet.platform {
+        // To T-SQL, END is the end of a block.
+        Platform::MySql | Platform::SqlServer => "COMMIT WORK",
+        _ => "END",
+    }
+}
+
 on_each_platform!(
     transaction_statements_are_taken_out_when_asked,
     1,
     |fleet| {
         let fleet = fleet.with_trace();
-        let script = "BEGIN;\nINSERT INTO trace (what) VALUES ('COMMIT; ROLLBACK;');\n-- COMMIT;\n/* ROLLBACK; */\nCOMMIT;\n\
-                  BEGIN TRANSACTION; INSERT INTO trace (what) VALUES ('2'); END;\nROLLBACK;\n";
-        let files = [("sbm.yaml", "strip_transactions: true"), ("1.sql", script)];
+        let begin = fleet.begins();
+        let script = format!(
+            "{begin};\nINSERT INTO trace (what) VALUES ('COMMIT; ROLLBACK;');\n-- COMMIT;\n/* ROLLBACK; */\nCOMMIT;\n\
+             BEGIN TRANSACTION; INSERT INTO trace (what) VALUES ('2'); {};\nROLLBACK;\n",
+            end(&fleet)
+        );
+        let files = [
+            ("sbm.yaml", "strip_transactions: true"),
+            ("1.sql", script.as_str()),
+        ];
         fleet.build(&files).expect_code(0);
         assert_eq!(fleet.trace(0), ["COMMIT; ROLLBACK;", "2"]);
         // What is kept for people is the text as it was written.
@@ -21,18 +37,15 @@ on_each_platform!(
 );
 
 on_each_platform!(a_stripped_build_is_still_one_transaction, 1, |fleet| {
-    // Written in words that T-SQL does not have.
-    if fleet.platform == Platform::SqlServer {
-        return;
-    }
     let fleet = fleet.with_trace();
+    let script = format!(
+        "{};\nINSERT INTO trace (what) VALUES ('1');\nCOMMIT;\n",
+        fleet.begins()
+    );
     fleet
         .build(&[
             ("sbm.yaml", "strip_transactions: true"),
-            (
-                "1.sql",
-                "BEGIN;\nINSERT INTO trace (what) VALUES ('1');\nCOMMIT;\n",
-            ),
+            ("1.sql", &script),
             ("2.sql", "INSERT INTO no_such_table VALUES (1);"),
         ])
         .expect_code(1);
@@ -74,22 +87,24 @@ on_each_platform!(
     transaction_statements_are_refused_before_anything_runs,
     1,
     |fleet| {
-        // Written in words that T-SQL does not have.
-        if fleet.platform == Platform::SqlServer {
-            return;
-        }
         let fleet = fleet.with_trace();
+        if fleet.platform == Platform::SqlServer {
+            return transactions_of_tsql_nest(&fleet);
+        }
         let run = fleet
             .build(&[
                 ("1.sql", "INSERT INTO trace (what) VALUES ('1');"),
                 ("sub/2.sql", "SELECT 1;\n\nSELECT 2; COMMIT;\n"),
-                ("3.sql", "BEGIN;\nSELECT 1;\nEND;"),
+                ("3.sql", &format!("BEGIN;\nSELECT 1;\n{};", end(&fleet))),
             ])
             .expect_code(2);
         for part in [
             "sub/2.sql:3: COMMIT",
             "3.sql:1: BEGIN",
-            "3.sql:3: END",
+            match fleet.platform {
+                Platform::MySql => "3.sql:3: COMMIT",
+                _ => "3.sql:3: END",
+            },
             "strip_transactions: true",
             "--transactional false",
         ] {
@@ -100,6 +115,31 @@ on_each_platform!(
         fleet.assert_untouched(0);
     }
 );
+
+/// In T-SQL transactions nest, so those of scripts do no harm; one COMMIT more than there are is found when it was done.
+fn transactions_of_tsql_nest(fleet: &Fleet) {
+    let nested = "BEGIN TRANSACTION;\nINSERT INTO trace (what) VALUES ('1');\nCOMMIT;\n";
+    fleet
+        .build(&[("1.sql", nested), ("2.sql", "SELECT * FROM missing;")])
+        .expect_code(1);
+    fleet.assert_untouched(0);
+    fleet
+        .build(&[("1.sql", nested), ("2.sql", "BEGIN TRAN; SELECT 2;")])
+        .expect_code(0);
+    assert_eq!(fleet.trace(0), ["1"]);
+    assert_eq!(fleet.ledger(0), ["Committed"]);
+
+    fleet.package(&[("1.sql", nested), ("2.sql", "SELECT 1;\nCOMMIT;")]);
+    let run = fleet
+        .threaded_run()
+        .option("--output", "json")
+        .run()
+        .expect_code(1);
+    let failed = run.only("failed");
+    assert_eq!(failed["state"], "Failed");
+    assert_eq!(failed["errors"][0]["script"], "2.sql");
+    assert_eq!(fleet.trace(0), ["1", "1"]);
+}
 
 /// A procedure cannot commit inside the build's transaction: the server refuses it.
 #[test]

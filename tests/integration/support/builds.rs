@@ -45,9 +45,11 @@ impl Fleet {
             Platform::Sqlite => "INTEGER PRIMARY KEY AUTOINCREMENT",
             Platform::Postgres => "serial PRIMARY KEY",
             Platform::SqlServer => "int IDENTITY PRIMARY KEY",
+            Platform::MySql => "int AUTO_INCREMENT PRIMARY KEY",
         };
         let text = match self.platform {
             Platform::SqlServer => "nvarchar(max)",
+            Platform::MySql => "longtext",
             _ => "text",
         };
         for index in 0..self.names.len() {
@@ -179,9 +181,19 @@ impl Fleet {
             Platform::SqlServer => {
                 "WHILE NOT EXISTS (SELECT 1 FROM gate) WAITFOR DELAY '00:00:00.050'\n"
             }
+            Platform::MySql => "SELECT wait_at_gate();\n",
             Platform::Postgres => {
                 "DO $$ BEGIN LOOP EXIT WHEN EXISTS (SELECT FROM gate); PERFORM pg_sleep(0.05); END LOOP; END $$;\n"
             }
+        }
+    }
+
+    /// Begins a transaction.
+    pub(crate) fn begins(&self) -> &'static str {
+        match self.platform {
+            // A block would begin with the word alone.
+            Platform::SqlServer => "BEGIN TRANSACTION",
+            _ => "BEGIN",
         }
     }
 
@@ -189,12 +201,25 @@ impl Fleet {
     pub(crate) fn with_gate(self) -> Self {
         for index in 0..self.names.len() {
             self.sql(index, "CREATE TABLE gate (is_open int)");
+            if self.platform == Platform::MySql {
+                // In a transaction a table shows what was in it at the beginning; the catalog shows what is there.
+                self.sql(
+                    index,
+                    "CREATE FUNCTION wait_at_gate() RETURNS int BEGIN WHILE NOT EXISTS (SELECT 1 FROM \
+                     information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'gate_is_open') \
+                     DO DO SLEEP(0.05); END WHILE; RETURN 1; END",
+                );
+            }
         }
         self
     }
 
     pub(crate) fn open_gate(&self, index: usize) {
-        self.sql(index, "INSERT INTO gate VALUES (1)");
+        let open = match self.platform {
+            Platform::MySql => "CREATE TABLE gate_is_open (x int)",
+            _ => "INSERT INTO gate VALUES (1)",
+        };
+        self.sql(index, open);
     }
 
     /// Kills the program, and on a server the sessions that it had, as the server does when it notices.
@@ -208,6 +233,11 @@ impl Fleet {
                 eventually("the end of all sessions", || {
                     self.value(index, others) == "0"
                 });
+            }
+        }
+        if self.platform == Platform::MySql {
+            for name in &self.names {
+                self.mysql().end_sessions(name);
             }
         }
         if self.platform == Platform::Postgres {

@@ -10,6 +10,7 @@ use sbm::{
 use tempfile::TempDir;
 
 use super::{
+    mysql,
     postgres::{Databases, Server},
     program::{Program, Run},
     sql_server,
@@ -21,6 +22,7 @@ pub(crate) enum Platform {
     Sqlite,
     Postgres,
     SqlServer,
+    MySql,
 }
 
 /// Some databases, and a folder for package, list and logs.
@@ -32,28 +34,34 @@ pub(crate) struct Fleet {
     pub(crate) names: Vec<String>,
     postgres: Option<Databases>,
     sql_server: Option<sql_server::Databases>,
+    mysql: Option<mysql::Databases>,
 }
 
 impl Fleet {
     /// `count` empty databases; none when the platform's server is missing, and then the test is skipped.
     pub(crate) fn new(platform: Platform, count: usize, test: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let (names, postgres, sql_server) = match platform {
+        let (mut postgres, mut sql_server, mut mysql) = (None, None, None);
+        let names = match platform {
             Platform::Sqlite => {
                 fs::create_dir(folder.path().join("server")).unwrap();
                 let names: Vec<String> = (0..count).map(|index| format!("db_{index}")).collect();
                 for name in &names {
                     fs::write(folder.path().join("server").join(name), "").unwrap();
                 }
-                (names, None, None)
+                names
             }
             Platform::Postgres => {
                 let databases = Server::for_test(test)?.databases(count);
-                (databases.names.clone(), Some(databases), None)
+                postgres.insert(databases).names.clone()
             }
             Platform::SqlServer => {
                 let databases = sql_server::Server::for_test(test)?.databases(count);
-                (databases.names.clone(), None, Some(databases))
+                sql_server.insert(databases).names.clone()
+            }
+            Platform::MySql => {
+                let databases = mysql::Server::for_test(test)?.databases(count);
+                mysql.insert(databases).names.clone()
             }
         };
         Some(Self {
@@ -62,23 +70,33 @@ impl Fleet {
             names,
             postgres,
             sql_server,
+            mysql,
         })
     }
 
     /// The server of all databases, as a target list names it.
     pub(crate) fn server(&self) -> String {
-        match (&self.postgres, &self.sql_server) {
-            (Some(databases), _) => databases.server.name(),
-            (_, Some(databases)) => databases.server.name(),
+        match (&self.postgres, &self.sql_server, &self.mysql) {
+            (Some(databases), ..) => databases.server.name(),
+            (_, Some(databases), _) => databases.server.name(),
+            (.., Some(databases)) => databases.server.name(),
             _ => self.folder.path().join("server").display().to_string(),
         }
     }
 
     /// Runs statements in the database with this number; the rows of the last one that returns any.
     pub(crate) fn sql(&self, index: usize, sql: &str) -> Vec<Vec<String>> {
-        match (&self.postgres, &self.sql_server) {
-            (Some(databases), _) => databases.server.run(&self.names[index], sql),
-            (_, Some(databases)) => databases.server.run(&self.names[index], sql),
+        let name = &self.names[index];
+        match (&self.postgres, &self.sql_server, &self.mysql) {
+            (Some(databases), ..) => databases.server.run(name, sql),
+            (_, Some(databases), _) => databases.server.run(name, sql),
+            (.., Some(databases)) => {
+                // Names of tables have their case there.
+                let sql = sql
+                    .replace("SqlBuild_Logging", "sqlbuild_logging")
+                    .replace("SqlBuild_Ledger", "sqlbuild_ledger");
+                databases.server.run(name, &sql)
+            }
             _ => sqlite(&self.path_of(index), sql),
         }
     }
@@ -106,11 +124,20 @@ impl Fleet {
             Platform::SqlServer => {
                 format!("SELECT count(*) FROM sys.tables WHERE lower(name) = '{table}'")
             }
+            Platform::MySql => format!(
+                "SELECT count(*) FROM information_schema.tables WHERE table_schema = DATABASE() \
+                 AND lower(table_name) = '{table}'"
+            ),
             Platform::Sqlite => {
                 format!("SELECT count(*) FROM sqlite_master WHERE lower(name) = '{table}'")
             }
         };
         self.value(index, &sql) != "0"
+    }
+
+    /// The MySQL server of the fleet.
+    pub(crate) fn mysql(&self) -> &mysql::Server {
+        &self.mysql.as_ref().unwrap().server
     }
 
     /// The file of a SQLite database.
@@ -167,13 +194,34 @@ impl Fleet {
         self.login(program)
     }
 
+    /// `sbm threaded query` on all databases; more options may follow.
+    pub(crate) fn threaded_query(&self, text: &str) -> Program {
+        let list = self.list(&self.lines());
+        self.threaded_query_on(&list, text)
+    }
+
+    /// The same with another target list.
+    pub(crate) fn threaded_query_on(&self, list: &std::path::Path, text: &str) -> Program {
+        let file = self.folder.path().join("query.sql");
+        fs::write(&file, text).unwrap();
+        let program = Program::new(["threaded", "query"])
+            .option("--queryfile", file)
+            .option("--override", list)
+            .option("--rootloggingpath", self.logs());
+        self.login(program)
+    }
+
     /// Platform and login.
     pub(crate) fn login(&self, program: Program) -> Program {
-        match (&self.postgres, &self.sql_server) {
-            (Some(databases), _) => program
+        match (&self.postgres, &self.sql_server, &self.mysql) {
+            (Some(databases), ..) => program
                 .option("--platform", "PostgreSQL")
                 .option("--username", databases.server.user()),
-            (_, Some(databases)) => program
+            (.., Some(databases)) => program
+                .option("--platform", "MySQL")
+                .option("--username", databases.server.user())
+                .variable("SBM_PASSWORD", databases.server.password()),
+            (_, Some(databases), _) => program
                 .option("--platform", "SqlServer")
                 .option("--trustservercertificate", "true")
                 .option("--username", databases.server.user())
@@ -184,8 +232,8 @@ impl Fleet {
 
     /// The engine that reaches the databases.
     pub(crate) fn engine(&self) -> Arc<dyn Engine> {
-        let (product, login, password) = match (&self.postgres, &self.sql_server) {
-            (Some(databases), _) => {
+        let (product, login, password) = match (&self.postgres, &self.sql_server, &self.mysql) {
+            (Some(databases), ..) => {
                 let login = Login {
                     user: Some(databases.server.user().to_owned()),
                     connect_timeout: Duration::from_secs(30),
@@ -193,7 +241,12 @@ impl Fleet {
                 };
                 (Product::PostgreSql, login, None)
             }
-            (_, Some(databases)) => {
+            (.., Some(databases)) => {
+                let password = databases.server.password().to_owned();
+                let login = databases.server.connection();
+                (Product::MySql, login, Some(password.into()))
+            }
+            (_, Some(databases), _) => {
                 let password = databases.server.password().to_owned();
                 let login = databases.server.connection();
                 (Product::SqlServer, login, Some(password.into()))
@@ -277,6 +330,14 @@ macro_rules! on_each_platform {
                 body(
                     $crate::support::fleet::Platform::SqlServer,
                     concat!(module_path!(), "::on_sql_server"),
+                );
+            }
+
+            #[test]
+            fn on_mysql() {
+                body(
+                    $crate::support::fleet::Platform::MySql,
+                    concat!(module_path!(), "::on_mysql"),
                 );
             }
         }

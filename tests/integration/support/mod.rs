@@ -5,6 +5,7 @@ pub(crate) mod faulty_storage;
 pub(crate) mod fleet;
 pub(crate) mod live;
 pub(crate) mod many;
+pub(crate) mod mysql;
 pub(crate) mod postgres;
 pub(crate) mod program;
 pub(crate) mod proxy;

@@ -1,5 +1,7 @@
 //! The SQL Server of the tests, and databases on it. Reached by the driver alone, with nothing of the engine.
 
+use std::time::{Duration, Instant};
+
 use sbm::protocol::{Connection, SslMode};
 use tiberius::{AuthMethod, Client, ColumnData, Config, EncryptionLevel};
 use tokio::net::TcpStream;
@@ -64,7 +66,7 @@ impl Server {
         Connection {
             user: Some(self.user.clone()),
             ssl_mode: SslMode::Require,
-            connect_timeout: std::time::Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(30),
             ..Connection::default()
         }
     }
@@ -101,11 +103,21 @@ impl Server {
             .map(|index| format!("{prefix}_{index}"))
             .collect();
         for name in &names {
-            self.run("master", &format!("CREATE DATABASE {name}"));
+            self.make(name);
         }
         Databases {
             server: self.clone(),
             names,
+        }
+    }
+
+    /// The server copies a database that it has for this, which may be in use by another test.
+    fn make(&self, name: &str) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let sql = format!("CREATE DATABASE {name}");
+        while let Err(error) = self.try_run("master", &sql) {
+            assert!(Instant::now() < deadline, "{sql}: {error}");
+            std::thread::sleep(Duration::from_millis(fastrand::u64(50..500)));
         }
     }
 }

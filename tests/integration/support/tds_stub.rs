@@ -2,8 +2,11 @@
 
 use std::{
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex},
+    net::{IpAddr, TcpListener, TcpStream, UdpSocket},
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, channel},
+    },
     time::Duration,
 };
 
@@ -50,7 +53,12 @@ impl Stub {
 
     /// The scripts may name the stub's own port.
     pub(crate) fn start_with(scripts: impl FnOnce(u16) -> Vec<Vec<Step>>) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        Self::start_at(IpAddr::from([127, 0, 0, 1]), scripts)
+    }
+
+    /// At an address of this machine.
+    pub(crate) fn start_at(at: IpAddr, scripts: impl FnOnce(u16) -> Vec<Vec<Step>>) -> Self {
+        let listener = TcpListener::bind((at, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let scripts = scripts(port);
         let heard = Arc::new(Mutex::new(Vec::new()));
@@ -102,6 +110,54 @@ impl Stub {
             })
             .collect()
     }
+}
+
+/// The port of SQL Server Browser.
+const BROWSER_PORT: u16 = 1434;
+
+/// A SQL Server Browser, at an address of this machine that is its own.
+#[derive(Debug)]
+pub(crate) struct Browser {
+    pub(crate) at: IpAddr,
+    socket: UdpSocket,
+}
+
+impl Browser {
+    /// None where this machine has one loopback address alone.
+    pub(crate) fn new() -> Option<Self> {
+        let octet = || fastrand::u8(1..255);
+        let at = IpAddr::from([127, octet(), octet(), octet()]);
+        let socket = UdpSocket::bind((at, BROWSER_PORT)).ok()?;
+        Some(Self { at, socket })
+    }
+
+    /// Answers one question after the other; the questions.
+    pub(crate) fn answer(self, answers: Vec<Option<Vec<u8>>>) -> Receiver<Vec<u8>> {
+        let (heard, questions) = channel();
+        std::thread::spawn(move || {
+            for answer in answers {
+                let mut question = vec![0; 1024];
+                let (length, from) = self.socket.recv_from(&mut question).unwrap();
+                question.truncate(length);
+                heard.send(question).ok();
+                if let Some(answer) = answer {
+                    self.socket.send_to(&answer, from).unwrap();
+                }
+            }
+        });
+        questions
+    }
+}
+
+/// The answer for an instance that listens on `port`.
+pub(crate) fn instance(name: &str, port: u16) -> Vec<u8> {
+    let text = format!(
+        "ServerName;HOST;InstanceName;{name};IsClustered;No;Version;16.0.1000.6;tcp;{port};;"
+    );
+    let mut answer = vec![5];
+    answer.extend(u16::try_from(text.len()).unwrap().to_le_bytes());
+    answer.extend(text.bytes());
+    answer
 }
 
 pub(crate) const BATCH: u8 = 1;
@@ -227,7 +283,13 @@ pub(crate) fn logged_in() -> Vec<u8> {
     body.extend(0x7400_0004_u32.to_be_bytes());
     body.extend(text("stub", 1));
     body.extend([16, 0, 0, 1]);
-    [token(0xad, &body), done(0, 0)].concat()
+    [packet_size(), token(0xad, &body), done(0, 0)].concat()
+}
+
+/// What a server says of the session right after the login: the size of packets.
+fn packet_size() -> Vec<u8> {
+    let body = [vec![4], text("8000", 1), text("4096", 1)].concat();
+    token(0xe3, &body)
 }
 
 /// The word to go elsewhere.
@@ -333,6 +395,17 @@ pub(crate) fn word(value: &str) -> Vec<u8> {
     bytes.extend(u16::try_from(units.len()).unwrap().to_le_bytes());
     bytes.extend(units);
     [bytes, done(MORE | COUNT, 1)].concat()
+}
+
+/// A result of one row of one number whose column may hold any type.
+pub(crate) fn variant(value: i32) -> Vec<u8> {
+    let mut bytes = vec![0x81, 1, 0, 0, 0, 0, 0, 0, 0, 0x62];
+    bytes.extend(8_009_u32.to_le_bytes());
+    bytes.extend([0, 0xd1]);
+    bytes.extend(6_u32.to_le_bytes());
+    bytes.extend([0x38, 0]);
+    bytes.extend(value.to_le_bytes());
+    [bytes, done(COUNT, 1)].concat()
 }
 
 /// A result that no server sends: a decimal with more digits behind the point than there are. The driver panics on it.

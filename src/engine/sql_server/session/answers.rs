@@ -12,6 +12,9 @@ use super::{
     SqlServerSession,
 };
 
+/// As deep as a server lets one `EXECUTE AS` follow another.
+const MOST_REVERTS: usize = 32;
+
 /// Answers of `sp_getapplock`: the lock is ours from 0 on.
 const LOCK_TIMED_OUT: i64 = -1;
 
@@ -21,21 +24,60 @@ impl SqlServerSession {
         if let Some(state) = self.ask_state().await? {
             return Ok(state);
         }
-        // No row: the script has told the server not to run what it is sent, and means that for its later batches, too.
-        self.muted = true;
-        for option in ["NOEXEC", "PARSEONLY", "FMTONLY"] {
-            self.batch(&format!("SET {option} OFF")).await?;
+        // No answer: the script has told the server not to run what it is sent, and means that for its later batches, too.
+        for mode in statements::SILENT_MODES {
+            self.batch(&format!("SET {mode} OFF")).await?;
             if let Some(state) = self.ask_state().await? {
-                self.batch(&format!("SET {option} ON")).await?;
+                self.batch(&format!("SET {mode} ON")).await?;
+                self.muted = true;
                 return Ok(state);
             }
         }
         Err(self.incomplete())
     }
 
-    pub(super) async fn ask_state(&mut self) -> Result<Option<State>, Error> {
+    /// The state, if the server runs what it is sent. A script may have asked for plans and figures, which come as further
+    /// results.
+    async fn ask_state(&mut self) -> Result<Option<State>, Error> {
         let results = self.batch(proof::QUESTION).await?;
-        Ok(results.last().and_then(|rows| read_state(rows)))
+        Ok(results.iter().find_map(|rows| read_state(rows)))
+    }
+
+    /// Makes the server run again what it is sent.
+    pub(super) async fn speak(&mut self) -> Result<(), Error> {
+        self.batch(statements::SPEAK).await?;
+        if self.ask_state().await?.is_some() {
+            return Ok(());
+        }
+        for mode in statements::SILENT_MODES {
+            self.batch(&format!("SET {mode} OFF")).await?;
+            if self.ask_state().await?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(self.incomplete())
+    }
+
+    /// Puts the options back, and takes the session back from whom a script has left it to, so that the next script and our
+    /// own statements have the rights of the login. A script may say `WITH NO REVERT`; then the server refuses them.
+    pub(super) async fn put_back(&mut self) -> Result<(), Error> {
+        if std::mem::take(&mut self.figures) {
+            self.batch(statements::NO_FIGURES).await?;
+        }
+        let clean = [statements::CLEAN, statements::WHO].concat();
+        let mut who = self.batch(&clean).await?;
+        for _ in 0..MOST_REVERTS {
+            // Without a lock no script has run.
+            if self.who.is_none() || read_who(&who) == self.who {
+                break;
+            }
+            if let Err(error) = self.batch(statements::REVERT).await {
+                log::debug!("{}: {error}", self.place);
+                break;
+            }
+            who = self.batch(statements::WHO).await?;
+        }
+        Ok(())
     }
 
     /// What became of the transaction when a batch failed or was cancelled.
@@ -114,13 +156,12 @@ impl SqlServerSession {
             }
             None => return Err(self.incomplete()),
         }
-        let name = results
-            .next()
-            .and_then(|rows| Some(rows.first()?.first()?.as_text()?.to_owned()));
+        let name = results.next().and_then(|rows| read_text(&rows));
         let Some(name) = name else {
             return Err(self.incomplete());
         };
         self.database = name;
+        self.who = results.next().and_then(|rows| read_text(&rows));
         self.catalog.clear();
         let mut unwritable = None;
         for row in results.next().unwrap_or_default() {
@@ -148,6 +189,15 @@ impl SqlServerSession {
             None => Ok(()),
         }
     }
+}
+
+/// The last text of an answer.
+fn read_who(results: &[Vec<Vec<Value>>]) -> Option<String> {
+    results.last().and_then(|rows| read_text(rows))
+}
+
+fn read_text(rows: &[Vec<Value>]) -> Option<String> {
+    Some(rows.first()?.first()?.as_text()?.to_owned())
 }
 
 pub(super) fn read_state(rows: &[Vec<Value>]) -> Option<State> {

@@ -44,6 +44,10 @@ pub(super) struct SqlServerSession {
     transaction: Option<i64>,
     /// Whether a script may have changed the options of the session.
     pub(super) dirty: bool,
+    /// Whether a script has asked for figures or plans besides the results.
+    figures: bool,
+    /// Whose rights the session had when it took the lock.
+    who: Option<String>,
     /// Whether a script may have told the server not to run what it is sent.
     muted: bool,
     /// Whether a transaction was committed in the last statement of our own that failed.
@@ -75,6 +79,8 @@ impl SqlServerSession {
             mode: Mode::Transactional,
             transaction: None,
             dirty: false,
+            figures: false,
+            who: None,
             muted: false,
             committed: false,
             schema: ledger_schema.unwrap_or_else(|| DEFAULT_SCHEMA.into()),
@@ -97,17 +103,16 @@ impl SqlServerSession {
         self.lost = why.to_owned();
     }
 
-    /// Puts back the options that a script may have changed. Also wanted before our own statements: with `SET NOEXEC ON`
+    /// Puts back what a script may have changed of the session. Also wanted before our own statements: with `SET NOEXEC ON`
     /// they would not run, and `SET ROWCOUNT` would cut them.
     async fn clean(&mut self) -> Result<(), Error> {
         if !std::mem::take(&mut self.dirty) {
             return Ok(());
         }
         if std::mem::take(&mut self.muted) {
-            self.batch(statements::SPEAK).await?;
+            self.speak().await?;
         }
-        self.batch(statements::CLEAN).await?;
-        Ok(())
+        self.put_back().await
     }
 
     /// An error with which the server answered a COMMIT, if it leaves no doubt that nothing was committed.
@@ -191,6 +196,7 @@ impl Session for SqlServerSession {
     ) -> Result<BatchResult, Error> {
         self.tap.take();
         self.dirty = true;
+        self.figures |= statements::asks_for_figures(sql);
         // Within a transaction the proof finds out.
         self.muted |= self.transaction.is_none();
         let text = sql.to_owned();

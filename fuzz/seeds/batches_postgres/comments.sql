@@ -1,0 +1,4 @@
+-- a;b
+/* a /* b */ ; */ SELECT "x;""y" FROM t WHERE a = $1 AND b::text = 'c' ;
+GO
+START TRANSACTION ISOLATION LEVEL SERIALIZABLE; ROLLBACK TO SAVEPOINT s

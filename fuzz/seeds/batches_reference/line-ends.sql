@@ -1,0 +1,8 @@
+GO
+select 1
+go
+
+USE db
+BEGIN TRAN
+GO -- x
+commit transactionGO

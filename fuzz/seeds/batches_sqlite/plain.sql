@@ -1,0 +1,1 @@
+EXPLAIN QUERY PLAN SELECT '#BuildFileName#', ?1, :a, @b, $c; SAVEPOINT s; RELEASE s; VACUUM; ATTACH 'x' AS y

@@ -1,0 +1,11 @@
+USE [master]
+GO
+IF NOT EXISTS (SELECT 1 FROM sys.objects WHERE name = N'it''s') BEGIN
+  CREATE TABLE dbo.[a]]b] (id int, "c" nvarchar(10) DEFAULT N'GO
+GO') -- note
+END
+GO 3
+CREATE OR ALTER PROCEDURE dbo.p AS BEGIN TRY BEGIN TRAN; SELECT CASE WHEN 1 = 1 THEN 1 END; COMMIT TRANSACTION; END TRY
+BEGIN CATCH IF @@TRANCOUNT > 0 ROLLBACK TRAN x; THROW; END CATCH
+go /* end */ -- of it
+SAVE TRAN s; IF 1 = 1 COMMIT ELSE ROLLBACK; /* /* nested */ */ PRINT '#BuildDescription#'
