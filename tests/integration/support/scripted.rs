@@ -251,6 +251,7 @@ fn job(package: &Package, platform: Platform) -> JobSpec {
         Platform::Sqlite => "SQLite",
         Platform::Postgres => "PostgreSQL",
         Platform::SqlServer => "SqlServer",
+        Platform::MySql => "MySQL",
     };
     let job = serde_json::json!({
         "version": 1,
