@@ -1,12 +1,15 @@
 //! What reading has in common on every platform: when it ends before the answer does, and handing the answer on.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{Answer, Error, TransactionFate};
 use crate::sql::{self, Dialect};
+
+/// How long taking back the transaction of a query may take before the connection is dropped, which takes it back, too.
+pub(super) const ROLLBACK: Duration = Duration::from_secs(5);
 
 /// Why a query ends before its answer does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +25,7 @@ pub(super) enum Early {
 pub(super) struct Reader {
     to: mpsc::Sender<Answer>,
     timeout: Duration,
+    begun: Instant,
     stop: CancellationToken,
     over: CancellationToken,
 }
@@ -35,18 +39,20 @@ impl Reader {
         Self {
             to: to.clone(),
             timeout,
+            begun: Instant::now(),
             stop: stop.clone(),
             over: CancellationToken::new(),
         }
     }
 
-    /// Waits for the first reason to end; from then on [`send`](Self::send) does not wait any more.
+    /// Waits for the first reason to end, the time since [`new`](Self::new) being one; from then on [`send`](Self::send) does not wait any more.
     pub(super) async fn early(&self) -> Early {
+        let left = self.timeout.saturating_sub(self.begun.elapsed());
         let reason = tokio::select! {
             biased;
             () = self.stop.cancelled() => Early::Stopped,
             () = self.to.closed() => Early::Unread,
-            () = tokio::time::sleep(self.timeout) => Early::Timeout,
+            () = tokio::time::sleep(left) => Early::Timeout,
         };
         self.over.cancel();
         reason

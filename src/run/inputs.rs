@@ -6,7 +6,7 @@ use crate::{
     Error,
     engine::{self, Engine},
     package::Package,
-    protocol::{Pair, Target},
+    protocol::{Pair, Platform, Target, TargetKey},
     query::Asked,
     settings::{PackageSource, QuerySettings, RunSettings, TargetSource},
     targets::{self, Checked, Listed, Rules, TargetList},
@@ -68,16 +68,16 @@ pub(super) async fn asked(
     };
     let checked = targets::check(list, &rules).map_err(Error::targets)?;
     let warnings = checked.warnings.clone();
-    Ok((one_by_one(checked), warnings))
+    Ok((one_by_one(checked, settings.platform), warnings))
 }
 
 /// A target of several databases becomes several of one; a database that stands for several names is asked once.
-fn one_by_one(checked: Checked) -> Vec<Asked> {
+fn one_by_one(checked: Checked, platform: Platform) -> Vec<Asked> {
     let mut all = Vec::new();
     for (target, row_data) in checked.targets.into_iter().zip(checked.row_data) {
         let mut seen = BTreeSet::new();
         for (index, pair) in target.pairs.iter().enumerate() {
-            if !seen.insert(pair.database.as_str()) {
+            if !seen.insert(TargetKey::fold(platform, &pair.database)) {
                 continue;
             }
             let items = row_data.of_pair(index).iter();

@@ -11,10 +11,10 @@ use tokio_util::sync::CancellationToken;
 use super::{
     super::{
         Answer, Error, TransactionFate, cell,
-        read::{Early, Reader, query_of, second_table, shifted},
+        read::{Early, ROLLBACK, Reader, query_of, second_table, shifted},
     },
     convert,
-    session::{Guarded, MySqlSession, OWN_STATEMENT},
+    session::{Guarded, MySqlSession},
 };
 use crate::sql::Dialect;
 
@@ -26,6 +26,9 @@ const CANCELLED: u16 = 1317;
 
 /// Moments are shown in the session's time zone.
 const UTC: &str = "SET SESSION time_zone = '+00:00'";
+
+/// Opens the transaction of a query, in which the server changes nothing.
+const BEGIN: &str = "START TRANSACTION READ ONLY";
 
 /// The character set of what is no text.
 const BINARY: u16 = 63;
@@ -40,12 +43,9 @@ pub(super) async fn read(
 ) -> Result<u64, Error> {
     let (query, start) = query_of(text, Dialect::MySql)?;
     session.changes.note(UTC, true);
-    for sql in [UTC, "START TRANSACTION READ ONLY"] {
-        session.statement(sql.into(), OWN_STATEMENT).await?;
-    }
     let result = in_transaction(session, query, &Reader::new(timeout, stop, to)).await;
     if !matches!(result, Err(Error::Lost(_)))
-        && let Err(error) = session.statement("ROLLBACK".into(), OWN_STATEMENT).await
+        && let Err(error) = session.statement("ROLLBACK".into(), ROLLBACK).await
     {
         log::debug!("{}: rolling a query back: {error}", session.dial.place);
         session.drop_connection().await;
@@ -63,7 +63,15 @@ async fn in_transaction(
         return Err(session.lost());
     };
     let id = connection.id();
-    let work = ask(connection, query, reader);
+    // What opens the transaction has the limits of the query: a server can be slow with it, too.
+    let work = async {
+        for sql in [UTC, BEGIN] {
+            let begun = connection.query_drop(sql).await;
+            begun.map_err(Refused::Begin)?;
+        }
+        let answer = ask(connection, query, reader).await;
+        answer.map_err(Refused::Query)
+    };
     let (done, reason) = match session.until(id, reader.early(), work).await {
         Guarded::Done(done) => (Some(done), None),
         Guarded::Cancelled { done, stopped } => (done, Some(stopped)),
@@ -73,13 +81,18 @@ async fn in_transaction(
         (Some(Ok(Whole::Rows(rows))), None) => Ok(rows),
         (Some(Ok(Whole::Rows(rows))), Some(reason)) => reader.ended(reason, rows),
         (Some(Ok(Whole::SecondTable)), _) => Err(second_table()),
-        (Some(Err(MysqlError::Server(answer))), Some(reason))
-            if reason == Early::Unread || answer.code == CANCELLED =>
-        {
-            reader.ended(reason, 0)
-        }
-        (Some(Err(error)), _) => {
-            let error = refusal(query, &error);
+        (
+            Some(Err(
+                Refused::Begin(MysqlError::Server(answer))
+                | Refused::Query(MysqlError::Server(answer)),
+            )),
+            Some(reason),
+        ) if reason == Early::Unread || answer.code == CANCELLED => reader.ended(reason, 0),
+        (Some(Err(refused)), _) => {
+            let error = match refused {
+                Refused::Begin(error) => convert::statement_error(&error),
+                Refused::Query(error) => refusal(query, &error),
+            };
             if matches!(error, Error::Lost(_)) {
                 link.take();
             }
@@ -90,6 +103,12 @@ async fn in_transaction(
             reader.ended(reason.unwrap_or(Early::Timeout), 0)
         }
     }
+}
+
+/// What the server said no to.
+enum Refused {
+    Begin(MysqlError),
+    Query(MysqlError),
 }
 
 enum Whole {

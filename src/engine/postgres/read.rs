@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     super::{
         Answer, Error, SqlError, cell,
-        read::{Early, Reader, query_of, second_table, shifted},
+        read::{Early, ROLLBACK, Reader, query_of, second_table, shifted},
     },
     session::{Guarded, PostgresSession},
     simple::{Failed, code_is, offset},
@@ -39,13 +39,13 @@ pub(super) async fn read(
 ) -> Result<u64, Error> {
     let (query, start) = query_of(text, Dialect::Postgres)?;
     let client = session.client()?;
-    session.own(client.batch_execute(BEGIN)).await?;
     let result = in_transaction(session, query, &Reader::new(timeout, stop, to)).await;
-    if session.client.is_some()
-        && let Err(error) = session.own(client.batch_execute("ROLLBACK")).await
-    {
-        log::debug!("{}: rolling a query back: {error}", session.dial.place);
-        session.drop_connection();
+    if session.client.is_some() {
+        let rolled_back = tokio::time::timeout(ROLLBACK, client.batch_execute("ROLLBACK")).await;
+        if !matches!(rolled_back, Ok(Ok(()))) {
+            log::debug!("{}: rolling a query back: {rolled_back:?}", session.dial.place);
+            session.drop_connection();
+        }
     }
     session.notices.take();
     result.map_err(|error| shifted(error, start))
@@ -57,7 +57,12 @@ async fn in_transaction(
     reader: &Reader,
 ) -> Result<u64, Error> {
     let client = session.client()?;
-    let work = ask(&client, query, reader);
+    // What opens the transaction has the limits of the query: a server can be slow with it, too.
+    let work = async {
+        let begun = client.batch_execute(BEGIN).await;
+        begun.map_err(Refused::Begin)?;
+        ask(&client, query, reader).await
+    };
     let (done, reason) = match session.until(reader.early(), work).await {
         Guarded::Done(done) => (Some(done), None),
         Guarded::Cancelled { done, stopped } => (done, Some(stopped)),
@@ -72,12 +77,17 @@ async fn in_transaction(
         {
             reader.ended(reason, 0)
         }
+        (Some(Err(Refused::Begin(error))), Some(reason)) if code_is(&error, CANCELLED) => {
+            reader.ended(reason, 0)
+        }
+        (Some(Err(Refused::Begin(error))), _) => Err(session.error(&error)),
         (Some(Err(Refused::Server(failed))), _) => Err(refusal(session, query, &failed)),
         (None, reason) => reader.ended(reason.unwrap_or(Early::Timeout), 0),
     }
 }
 
 enum Refused {
+    Begin(tokio_postgres::Error),
     Server(Failed),
     SecondTable,
 }

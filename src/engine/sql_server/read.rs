@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     super::{
         Answer, Error, Session, TransactionFate,
-        read::{Early, Reader, query_of, second_table, shifted},
+        read::{Early, ROLLBACK, Reader, query_of, second_table, shifted},
     },
     cells, convert,
     dial::{DriverResult, TdsClient},
@@ -29,16 +29,27 @@ pub(super) async fn read(
 ) -> Result<u64, Error> {
     let (query, start) = query_of(text, Dialect::TSql)?;
     session.dirty = true;
-    session.begin().await?;
-    let result = in_transaction(session, query, Reader::new(timeout, stop, to)).await;
+    let reader = Reader::new(timeout, stop, to);
+    // What opens the transaction has the limits of the query: a server can be slow with it, too.
+    tokio::select! {
+        biased;
+        begun = session.begin() => begun?,
+        reason = reader.early() => {
+            session.drop_connection("a query ended before its transaction had begun");
+            return reader.ended(reason, 0);
+        }
+    }
+    let result = in_transaction(session, query, reader).await;
     let proved = match &result {
         Ok(_) => session.prove().await,
         Err(_) => Ok(()),
     };
-    if session.is_connected()
-        && let Err(error) = session.rollback().await
-    {
-        log::debug!("rolling a query back: {error}");
+    if session.is_connected() {
+        match tokio::time::timeout(ROLLBACK, session.rollback()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => log::debug!("rolling a query back: {error}"),
+            Err(_) => session.drop_connection("the rollback of a query took too long"),
+        }
     }
     match (result, proved) {
         (Ok(_), Err(Error::TransactionEnded)) => Err(Error::NotAQuery(

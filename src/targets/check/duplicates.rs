@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, HashSet, hash_map::Entry},
     path::Path,
 };
 
@@ -14,7 +14,7 @@ use crate::{
 /// What two targets of one list have in common.
 #[derive(Debug, Default)]
 pub(super) struct Duplicates {
-    /// Targets that must not share a database.
+    /// Targets that must not share a database, and those that name one in two ways.
     pub(super) faults: Vec<Fault>,
     /// The places of exact repeats, each with the place of what it repeats; only when those are allowed.
     pub(super) repeats: Vec<(usize, usize)>,
@@ -28,6 +28,7 @@ pub(super) fn find(platform: Platform, targets: &[Listed], allow_repeats: bool) 
     for (at, listed) in targets.iter().enumerate() {
         let target = &listed.target;
         let server = servers.id(&target.server);
+        found.faults.extend(two_spellings(platform, listed));
         let mut others: Vec<usize> = Vec::new();
         for pair in &target.pairs {
             let database = identity(platform, target, &pair.database);
@@ -91,6 +92,33 @@ fn identity<'a>(platform: Platform, target: &'a Target, database: &'a str) -> Co
     }
     let path = Path::new(&target.server).join(database);
     Cow::Owned(normal_server(platform, &path.to_string_lossy()))
+}
+
+/// Databases that one target names in two ways: it would wait for its own lock.
+fn two_spellings(platform: Platform, listed: &Listed) -> Vec<Fault> {
+    let target = &listed.target;
+    // In the order of the line, and no more than one fault for each database.
+    let mut first: HashMap<Cow<'_, str>, &str> = HashMap::new();
+    let mut told: HashSet<Cow<'_, str>> = HashSet::new();
+    let mut faults = Vec::new();
+    for database in target.databases() {
+        let identity = identity(platform, target, database);
+        match first.entry(identity.clone()) {
+            Entry::Vacant(free) => {
+                free.insert(database);
+            }
+            Entry::Occupied(taken) if told.insert(identity) => {
+                let message = format!(
+                    "`{}` and `{database}` are the same database on `{}`; accepted is one spelling of it",
+                    taken.get(),
+                    target.server
+                );
+                faults.push(Fault::in_lines(vec![listed.line], message));
+            }
+            Entry::Occupied(_) => {}
+        }
+    }
+    faults
 }
 
 /// Whether two targets on one server mean the same in every respect.

@@ -77,6 +77,25 @@ fn names_fold_as_the_platform_folds_them() {
     assert!(check(list("s:a\nS:5433:a"), &rules(Platform::PostgreSql)).is_ok());
 }
 
+#[test]
+fn two_spellings_of_one_database_in_a_line_are_a_fault_that_names_both() {
+    let text = "s:a,Foo;b,foo;c,FOO\nt:a,Foo;b,Foo";
+    for allow_duplicates in [false, true] {
+        let rules = Rules {
+            allow_duplicates,
+            ..rules(Platform::SqlServer)
+        };
+        assert_eq!(
+            faults(text, &rules),
+            "1 fault in list.cfg\n  line 1: `Foo` and `foo` are the same database on `s`; accepted is one spelling of it"
+        );
+    }
+    for platform in [Platform::PostgreSql, Platform::MySql] {
+        assert!(check(list(text), &rules(platform)).is_ok());
+    }
+    assert!(faults("/srv:a,x;b,./x", &rules(Platform::Sqlite)).contains("`x` and `./x`"));
+}
+
 #[cfg(unix)]
 #[test]
 fn files_are_compared_by_path_where_servers_are_folders() {
