@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
     time::Duration,
@@ -19,6 +19,7 @@ use super::{
     Asked, Asking, Format, ResultFile,
     ask::Failure,
     form::{Form, Unwritten},
+    result_file::Content,
     spill::Spilled,
 };
 use crate::{
@@ -62,6 +63,8 @@ pub(crate) struct Gathered {
     pub(crate) cancelled: Option<String>,
     /// What was needed and failed: the result could not be written, say.
     pub(crate) failed: Option<String>,
+    /// The file of the result.
+    pub(crate) result: Option<PathBuf>,
 }
 
 /// Asks all; `tell` gets lines about how it goes.
@@ -118,8 +121,9 @@ pub(crate) async fn gather(
         Err(error) => (vec![Fate::Skipped; run.asked.len()], Err(error)),
     };
     let mut cancelled = cancelled;
+    let mut result = None;
     match output {
-        Ok(()) => {}
+        Ok(place) => result = place,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
             let reader = "the reader of standard output, which went away".to_owned();
             cancelled.get_or_insert(reader);
@@ -132,6 +136,7 @@ pub(crate) async fn gather(
         fates,
         cancelled,
         failed,
+        result,
     })
 }
 
@@ -173,11 +178,9 @@ impl Run {
             let step = tokio::select! {
                 biased;
                 signal = signals.next() => {
-                    if cancelled.is_none() {
-                        tell(&format!("{signal}: queries that run are cancelled, no other starts"));
-                    }
+                    let is_again = cancelled.is_some();
                     cancelled.get_or_insert(signal.to_owned());
-                    self.stop.cancel();
+                    self.on_signal(signal, is_again, tell);
                     Ok(())
                 }
                 // The writer says so when the result takes nothing more.
@@ -203,6 +206,23 @@ impl Run {
             }
         }
         (cancelled, failed)
+    }
+
+    /// The first one asks the servers to cancel, and waits for their answers; a second one on a terminal waits for nothing.
+    fn on_signal(&mut self, signal: &str, is_again: bool, tell: &mut impl FnMut(&str)) {
+        let is_terminal = io::stdin().is_terminal();
+        if !is_again {
+            let again = match is_terminal {
+                true => "; Ctrl-C again ends at once",
+                false => "",
+            };
+            tell(&format!(
+                "{signal}: queries that run are cancelled, no other starts{again}"
+            ));
+            self.stop.cancel();
+        } else if is_terminal {
+            self.running.abort_all();
+        }
     }
 
     fn progress(&self) -> String {
@@ -247,6 +267,7 @@ impl Run {
             Ok(Ok(answer)) => Answered::Answer(answer),
             Ok(Err(failure)) if failure.is_stop() => Answered::Fate(Fate::Skipped),
             Ok(Err(failure)) => Answered::Fate(self.failure(index, &failure)),
+            Err(error) if error.is_cancelled() => Answered::Fate(Fate::Skipped),
             // Whatever a driver does, it costs one database.
             Err(error) => Answered::Fate(Fate::Failed(Box::new(ErrorReport {
                 message: format!("the query broke down in this program: {error}"),
@@ -274,7 +295,7 @@ impl Run {
 /// What the writer leaves.
 struct Written {
     fates: Vec<Fate>,
-    output: io::Result<()>,
+    output: io::Result<Option<PathBuf>>,
 }
 
 /// Starts the thread that alone writes the result, since standard output may be as slow as who reads it. It cancels `stop` when
@@ -382,11 +403,12 @@ impl Writer {
     }
 
     fn end(mut self) -> Written {
+        let content = Content::of(&self.fates);
         let output = match self.broken {
             Some(error) => Err(error),
             None => {
                 let ended = self.form.finish(&mut self.result);
-                ended.and_then(|()| self.result.finish())
+                ended.and_then(|()| self.result.finish(content))
             }
         };
         Written {

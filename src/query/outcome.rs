@@ -1,6 +1,10 @@
 //! What came of a query: the document, the text for people, and the lists.
 
-use std::{collections::HashMap, fmt::Write, path::Path};
+use std::{
+    collections::HashMap,
+    fmt::Write,
+    path::{Path, PathBuf},
+};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -37,7 +41,7 @@ pub struct Summary {
     pub finished: Timestamp,
     /// The form of the result.
     pub format: Format,
-    /// The file of the result; none for standard output.
+    /// Where the user wants the result; none for standard output.
     pub output_file: Option<String>,
     /// The folder of the lists.
     pub folder: String,
@@ -80,9 +84,13 @@ pub struct Outcome {
     pub service_failed: Option<String>,
     /// The form of the result: `csv`, `jsonl` or `table`.
     pub format: &'static str,
-    /// The file of the result; none when it went to standard output or was not written.
+    /// The file of the result; none when it went to standard output or was not written. A part of a result is not where the
+    /// user wants the whole one when there is an older one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_file: Option<String>,
+    /// [`Summary::output_file`].
+    #[serde(skip)]
+    pub wanted_file: Option<String>,
     /// How many databases ended how.
     pub totals: Totals,
     /// The first failed databases.
@@ -144,7 +152,8 @@ impl Outcome {
             })
             .collect();
         let more_failed = failed.count();
-        let is_written = gathered.failed.is_none();
+        let shown = |path: &PathBuf| path.display().to_string();
+        let output_file = gathered.result.as_ref().map(shown);
         let file = |name: &str| Path::new(&summary.folder).join(name).display().to_string();
         let lists = [List::Success, List::Failure].map(List::file_name);
         let files = [Self::FILE_NAME].into_iter().chain(lists).map(file);
@@ -158,12 +167,18 @@ impl Outcome {
             cancelled: gathered.cancelled.clone(),
             service_failed: gathered.failed.clone(),
             format: summary.format.name(),
-            output_file: summary.output_file.clone().filter(|_| is_written),
+            next_steps: next_steps(
+                &summary,
+                output_file.is_some(),
+                totals,
+                file(List::Failure.file_name()),
+            ),
+            output_file,
+            wanted_file: summary.output_file,
             totals,
             failed: listed,
             more_failed,
             files: files.collect(),
-            next_steps: next_steps(&summary, totals, file(List::Failure.file_name())),
             run_id: summary.run_id,
             query: summary.query,
             platform: summary.platform,
@@ -203,14 +218,26 @@ impl Outcome {
         if let Some(what) = &self.service_failed {
             line(&mut text, &format!("error: {what}"));
         }
-        if let Some(file) = &self.output_file {
-            line(&mut text, &format!("result ({}): {file}", self.format));
+        if let Some(wanted) = &self.wanted_file {
+            line(&mut text, &self.place(wanted));
         }
         self.kinds(&mut text);
         for step in &self.next_steps {
             line(&mut text, &format!("next: {step}"));
         }
         text
+    }
+
+    /// Where the result is, which was to go to the file `wanted`.
+    fn place(&self, wanted: &str) -> String {
+        let format = self.format;
+        match &self.output_file {
+            Some(file) if file == wanted => format!("result ({format}): {file}"),
+            Some(file) => {
+                format!("a part of the result ({format}): {file}; {wanted} is as it was")
+            }
+            None => format!("no result was written; {wanted} is as it was"),
+        }
     }
 
     /// The errors, equal ones together.
@@ -320,7 +347,12 @@ fn reference_code(ended: ExitCode) -> i32 {
     }
 }
 
-fn next_steps(summary: &Summary, totals: Totals, list: String) -> Vec<String> {
+fn next_steps(
+    summary: &Summary,
+    has_file: bool,
+    totals: Totals,
+    list: String,
+) -> Vec<String> {
     let rest = totals.failed + totals.skipped;
     if rest == 0 {
         return Vec::new();
@@ -329,9 +361,9 @@ fn next_steps(summary: &Summary, totals: Totals, list: String) -> Vec<String> {
         0 => "Ask",
         _ => "Correct the cause, then ask",
     };
-    let another = match summary.output_file {
-        Some(_) => " (with another --outputfile)",
-        None => "",
+    let another = match has_file {
+        true => " (with another --outputfile)",
+        false => "",
     };
     vec![format!(
         "{first} the rest ({}){another}: {} --override {}",
@@ -385,6 +417,7 @@ mod tests {
             .map(|number| asked(&format!("d{number}")))
             .collect();
         let gathered = Gathered {
+            result: fates.contains(&Fate::Answered(3)).then(|| "out.csv".into()),
             fates,
             cancelled: cancelled.map(str::to_owned),
             failed: None,

@@ -7,7 +7,31 @@ use std::{
 
 use tempfile::{NamedTempFile, TempDir};
 
+use super::Fate;
 use crate::report;
+
+/// How much of the result there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// What every database that was asked has answered.
+    Whole,
+    /// It was ended before all had answered.
+    Part,
+    /// It was ended before any had answered.
+    Nothing,
+}
+
+impl Content {
+    pub(super) fn of(fates: &[Fate]) -> Self {
+        let is_short = fates.contains(&Fate::Skipped);
+        let has_answers = fates.iter().any(|fate| matches!(fate, Fate::Answered(_)));
+        match (is_short, has_answers) {
+            (false, _) => Self::Whole,
+            (true, true) => Self::Part,
+            (true, false) => Self::Nothing,
+        }
+    }
+}
 
 /// The result on its way. What goes to a file is under its name only after [`finish`](Self::finish).
 #[derive(Debug)]
@@ -45,26 +69,40 @@ impl ResultFile {
         }
     }
 
-    /// Everything is written.
-    pub(crate) fn finish(self) -> io::Result<()> {
+    /// Everything is written, as much as there is; the file that has it.
+    ///
+    /// A part never takes the place of an older result: it gets a name of its own beside that.
+    pub(super) fn finish(self, content: Content) -> io::Result<Option<PathBuf>> {
         match self {
-            Self::Stdout(mut to) => to.flush(),
+            Self::Stdout(mut to) => to.flush().map(|()| None),
             Self::File {
                 temporary,
                 path,
                 replaces,
             } => {
+                let path = match content {
+                    Content::Nothing => return Ok(None),
+                    Content::Part if path.exists() => part_of(&path),
+                    Content::Part | Content::Whole => path,
+                };
                 let file = temporary.into_inner().map_err(|error| error.into_error())?;
                 // Without it a power cut after the rename can leave an empty file.
                 file.as_file().sync_all()?;
                 match replaces {
-                    true => file.persist(path)?,
-                    false => file.persist_noclobber(path)?,
+                    true => file.persist(&path)?,
+                    false => file.persist_noclobber(&path)?,
                 };
-                Ok(())
+                Ok(Some(path))
             }
         }
     }
+}
+
+/// The name of a part beside an older result.
+fn part_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    PathBuf::from(name)
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -102,15 +140,48 @@ mod tests {
         let mut file = ResultFile::create(&path, false).unwrap();
         file.write_all(b"x").unwrap();
         assert!(!path.exists());
-        file.finish().unwrap();
+        let place = file.finish(Content::Whole).unwrap();
+        assert_eq!(place.as_ref(), Some(&path));
         assert_eq!(std::fs::read(&path).unwrap(), b"x");
 
         drop(ResultFile::create(&path, true).unwrap());
         assert_eq!(std::fs::read(&path).unwrap(), b"x");
         let late = ResultFile::create(&path, false).unwrap();
-        assert!(late.finish().is_err());
-        ResultFile::create(&path, true).unwrap().finish().unwrap();
+        assert!(late.finish(Content::Whole).is_err());
+        let empty = ResultFile::create(&path, true).unwrap();
+        empty.finish(Content::Whole).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_part_takes_the_place_of_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        let finish = |content| {
+            let mut file = ResultFile::create(&path, true).unwrap();
+            file.write_all(b"part").unwrap();
+            file.finish(content).unwrap()
+        };
+        assert_eq!(finish(Content::Nothing), None);
+        assert!(!path.exists());
+        assert_eq!(finish(Content::Part), Some(path.clone()));
+        std::fs::write(&path, "old").unwrap();
+        assert_eq!(finish(Content::Nothing), None);
+        let beside = folder.path().join("a.csv.part");
+        assert!(!beside.exists());
+        assert_eq!(finish(Content::Part), Some(beside.clone()));
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(std::fs::read(&beside).unwrap(), b"part");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_was_skipped_is_missing() {
+        let failed = Fate::Failed(Box::default());
+        assert_eq!(Content::of(&[Fate::Answered(0), failed.clone()]), Content::Whole);
+        assert_eq!(Content::of(&[failed.clone()]), Content::Whole);
+        assert_eq!(Content::of(&[Fate::Answered(0), Fate::Skipped]), Content::Part);
+        assert_eq!(Content::of(&[failed, Fate::Skipped]), Content::Nothing);
     }
 }

@@ -152,8 +152,50 @@ on_each_platform!(
         let listed = text(&fleet, "logs/query/failuredatabases.cfg");
         assert_eq!(listed.lines().count(), 3);
         assert!(!has_waiting_room(&fleet));
+        // An older result is not replaced by a header.
+        assert_eq!(text(&fleet, "rows.csv"), "old");
+        assert!(!file(&fleet, "rows.csv.part").exists());
+        assert!(
+            run.stdout.contains("no result was written; "),
+            "{}",
+            run.stdout
+        );
     }
 );
+
+#[test]
+fn a_signal_puts_what_has_answered_beside_an_older_result() {
+    let fleet = Fleet::new(Platform::Sqlite, 2, "a_part").unwrap();
+    fleet.sql(0, "CREATE TABLE t (id int)");
+    fleet.sql(1, "CREATE TABLE t (id int); INSERT INTO t VALUES (1)");
+    std::fs::write(file(&fleet, "rows.csv"), "old").unwrap();
+    // Without rows in the table nothing is counted.
+    let query = "WITH RECURSIVE n(i) AS (SELECT 1 FROM t UNION ALL SELECT i + 1 FROM n) SELECT count(*) AS n FROM n";
+    let mut child = fleet
+        .threaded_query(query)
+        .option("--outputfile", file(&fleet, "rows.csv"))
+        .words(["--force"])
+        .start();
+    // The progress is told every few seconds.
+    let errors = BufReader::new(child.stderr.take().unwrap());
+    let mut lines = errors.lines().map(Result::unwrap);
+    assert!(
+        lines.any(|line| line.starts_with("1 of 2 databases have answered")),
+        "the first database does not answer"
+    );
+    let id = child.id().to_string();
+    let sent = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+    assert!(sent.success());
+    lines.for_each(drop);
+    let run = Run::new(child.wait_with_output().unwrap()).expect_code(130);
+    let part = file(&fleet, "rows.csv.part");
+    let told = format!("a part of the result (csv): {}; ", part.display());
+    assert!(run.stdout.contains(&told), "{}", run.stdout);
+    assert_eq!(text(&fleet, "rows.csv"), "old");
+    assert_eq!(text(&fleet, "rows.csv.part").lines().count(), 2);
+    let listed = text(&fleet, "logs/query/successdatabases.cfg");
+    assert_eq!(listed.lines().count(), 1);
+}
 
 fn has_waiting_room(fleet: &Fleet) -> bool {
     let mut entries = std::fs::read_dir(fleet.folder.path()).unwrap();

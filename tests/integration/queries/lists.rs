@@ -115,7 +115,10 @@ on_each_platform!(
                 "SELECT NULL AS a, 'x' AS b",
                 "line 1: the first column, the server, is NULL",
             ),
-            ("SELECT 's' AS a, 'x' AS b UNION ALL SELECT 's', 'x'", "2"),
+            (
+                "SELECT 's' AS a, 'x' AS b UNION ALL SELECT 's', 'x'",
+                "line 2: repeats line 1 (s:x); accepted is each target once, or --allowduplicates",
+            ),
         ] {
             let error = run(query);
             assert!(error.contains(reason), "{query}: {error}");

@@ -2,7 +2,13 @@
 
 use std::{fs, io::Read, process::Child};
 
-use crate::support::fleet::{Fleet, Platform, on_each_platform};
+use crate::support::{
+    fleet::{Fleet, Platform, on_each_platform},
+    skip,
+};
+
+/// What the system has to have before anything is said of memory.
+const PEAK: &str = "a system that tells VmHWM in /proc";
 
 /// Reads standard output to its end; its length, and the most memory that the process had, in KiB, where the system tells.
 fn drain(mut child: Child) -> (u64, Option<u64>) {
@@ -58,8 +64,9 @@ on_each_platform!(two_hundred_megabytes_of_rows_stream, 1, |fleet| {
     let query = wide(fleet.platform, 2_000);
     let (total, peak) = drain(fleet.threaded_query(&query).start());
     assert!(total > 200_000_000, "{total}");
-    if let Some(peak) = peak {
-        assert!(peak < 100_000, "{peak} KiB for 200 MB");
+    match peak {
+        Some(peak) => assert!(peak < 100_000, "{peak} KiB for 200 MB"),
+        None => skip(PEAK, "queries::memory::two_hundred_megabytes_of_rows_stream"),
     }
 });
 
@@ -72,10 +79,11 @@ fn ten_thousand_databases_need_no_more_memory_than_a_hundred() {
         assert!(total > count as u64 * 10_000, "{total}");
         peak
     };
-    if let Some((few, many)) = peak_of(100).zip(peak_of(10_000)) {
-        assert!(
+    match peak_of(100).zip(peak_of(10_000)) {
+        Some((few, many)) => assert!(
             many < few + 40_000,
             "{few} KiB for 100 databases, {many} KiB for 10,000 with answers of 100 MB"
-        );
+        ),
+        None => skip(PEAK, "queries::memory::ten_thousand_databases_need_no_more"),
     }
 }

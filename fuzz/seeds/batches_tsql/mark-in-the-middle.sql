@@ -1,0 +1,7 @@
+SELECT 1;
+GO
+﻿SELECT 2;
+GO
+﻿
+GO
+SELECT ﻿ 3;
