@@ -116,12 +116,13 @@ impl Reader {
     }
 
     /// Several projects in one file are one package; the first gives it its name.
-    fn project(&mut self, project: Element) {
-        if self.manifest.record.project_attributes.is_empty() {
-            self.manifest
-                .record
-                .project_attributes
-                .clone_from(&project.attributes);
+    fn project(&mut self, mut project: Element) {
+        let record = &mut self.manifest.record;
+        let attributes = std::mem::take(&mut project.attributes);
+        if record.project_attributes.is_empty() {
+            record.project_attributes = attributes;
+        } else if !attributes.is_empty() {
+            record.further_projects.push(attributes);
         }
         for element in project.elements() {
             if self.is(&element, "Scripts") {
@@ -135,26 +136,37 @@ impl Reader {
         }
     }
 
-    fn builds(&mut self, builds: Element) {
+    fn builds(&mut self, mut builds: Element) {
+        let attributes = std::mem::take(&mut builds.attributes);
+        join(&mut self.manifest.record.builds_attributes, attributes);
         for element in builds.elements() {
             let element = renamed(element, &self.namespace);
             self.manifest.record.builds.push(element);
         }
     }
 
-    fn scripts(&mut self, scripts: Element) {
+    fn scripts(&mut self, mut scripts: Element) {
+        let attributes = std::mem::take(&mut scripts.attributes);
+        join(&mut self.manifest.record.scripts_attributes, attributes);
         for element in scripts.elements() {
             if self.is(&element, "Script") {
                 let listed = self.script(element);
                 self.manifest.scripts.push(listed);
-            } else {
+            } else if element.name == "Script" && element.namespace == NAMESPACE {
+                // In a file with the other spelling this is no script, and must not become one.
                 self.keep_at_root(element);
+            } else {
+                let element = renamed(element, &self.namespace);
+                self.manifest.record.scripts_elements.push(element);
             }
         }
     }
 
     fn script(&mut self, mut element: Element) -> Listed {
-        let mut fields = Fields(std::mem::take(&mut element.attributes));
+        let mut fields = Fields {
+            left: std::mem::take(&mut element.attributes),
+            unreadable: Vec::new(),
+        };
         let file_name = fields.take("FileName").unwrap_or_default();
         let position = self.manifest.scripts.len() + 1;
         if let Some(reason) = names::file_name_fault(&file_name) {
@@ -170,11 +182,9 @@ impl Reader {
         }
         script.timeout = self.timeout(&mut fields, &file_name);
         let id = self.id(&mut fields, &file_name);
-        script.provenance.unknown_attributes = fields.0;
-        script.provenance.unknown_elements = element
-            .elements()
-            .map(|element| renamed(element, &self.namespace))
-            .collect();
+        script.provenance.unknown_attributes = fields.left;
+        script.provenance.unreadable = fields.unreadable;
+        script.provenance.unknown_content = content(renamed(element, &self.namespace));
         Listed {
             has_id: id.is_some(),
             script: Script {
@@ -198,7 +208,7 @@ impl Reader {
 
     /// The time-out. Zero would be endless in the reference program; here it is the run's default, so that nothing is.
     fn timeout(&mut self, fields: &mut Fields, script: &str) -> Option<Duration> {
-        let value = integer(&fields.take("ScriptTimeOut")?)?;
+        let value = fields.read("ScriptTimeOut", integer)?;
         let Ok(seconds) = u64::try_from(value) else {
             self.faults.push(Fault::ScriptTimeout {
                 script: script.to_owned(),
@@ -206,7 +216,11 @@ impl Reader {
             });
             return None;
         };
-        (seconds > 0).then(|| Duration::from_secs(seconds))
+        if seconds == 0 {
+            fields.keep("ScriptTimeOut", value.to_string());
+            return None;
+        }
+        Some(Duration::from_secs(seconds))
     }
 
     fn id(&mut self, fields: &mut Fields, script: &str) -> Option<Uuid> {
@@ -264,7 +278,7 @@ impl Reader {
 /// The settings whose unreadable values are no faults: they count as missing.
 fn settings(fields: &mut Fields, file_name: &str) -> Script {
     let mut script = Script::new(file_name, Vec::new());
-    script.order = fields.take("BuildOrder").and_then(|text| number(&text));
+    script.order = fields.read("BuildOrder", number);
     script.description = fields.take("Description").unwrap_or_default();
     script.roll_back_on_error = fields.boolean("RollBackOnError", true);
     script.causes_build_failure = fields.boolean("CausesBuildFailure", true);
@@ -280,23 +294,72 @@ fn settings(fields: &mut Fields, file_name: &str) -> Script {
     script
 }
 
-/// Attributes that were not looked at yet.
-struct Fields(Vec<Attribute>);
+/// The attributes of an entry while they are read.
+struct Fields {
+    /// What was not looked at yet.
+    left: Vec<Attribute>,
+    /// What was looked at in vain.
+    unreadable: Vec<Attribute>,
+}
 
 impl Fields {
     fn take(&mut self, name: &str) -> Option<String> {
-        let index = self.0.iter().position(|field| field.name == name)?;
-        Some(self.0.remove(index).value)
+        let index = self.left.iter().position(|field| field.name == name)?;
+        Some(self.left.remove(index).value)
+    }
+
+    /// The meaning of a value; one that has none is kept as it is.
+    fn read<T>(&mut self, name: &str, meaning: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let text = self.take(name)?;
+        let value = meaning(&text);
+        if value.is_none() && !text.trim().is_empty() {
+            self.keep(name, text);
+        }
+        value
+    }
+
+    fn keep(&mut self, name: &str, value: String) {
+        self.unreadable.push(Attribute {
+            name: name.to_owned(),
+            namespace: String::new(),
+            value,
+        });
     }
 
     fn boolean(&mut self, name: &str, default: bool) -> bool {
-        self.take(name)
-            .and_then(|text| boolean(&text))
-            .unwrap_or(default)
+        self.read(name, boolean).unwrap_or(default)
     }
 
+    /// A date; none for those that say "never".
     fn moment(&mut self, name: &str) -> Option<Moment> {
-        self.take(name).and_then(|text| Moment::parse(&text))
+        self.read(name, Moment::parse_any)
+            .filter(|moment| !moment.is_never())
+    }
+}
+
+/// Adds attributes of a further list of the same kind; the first one of a name stays.
+fn join(all: &mut Vec<Attribute>, further: Vec<Attribute>) {
+    for attribute in further {
+        let is_known = |known: &Attribute| {
+            let prefix = |name: &str| name.split_once(':').map(|(prefix, _)| prefix.to_owned());
+            let same_prefix =
+                prefix(&known.name).is_some() && prefix(&known.name) == prefix(&attribute.name);
+            // One prefix cannot stand for two namespaces.
+            known.name == attribute.name || (same_prefix && known.namespace != attribute.namespace)
+        };
+        if !all.iter().any(is_known) {
+            all.push(attribute);
+        }
+    }
+}
+
+/// What is in an element; blanks between elements are indents and do not count.
+fn content(element: Element) -> Vec<xml::Node> {
+    let is_text =
+        |node: &xml::Node| matches!(node, xml::Node::Text(text) if !text.trim().is_empty());
+    match element.children.iter().any(is_text) {
+        true => element.children,
+        false => element.elements().map(xml::Node::Element).collect(),
     }
 }
 

@@ -17,13 +17,16 @@ const NEVER: &str = "0001-01-01T00:00:00";
 pub(super) fn write(package: &Package, file_names: &[String]) -> String {
     let record = &package.record;
     let mut scripts = Element::new("Scripts", NAMESPACE);
+    scripts.attributes.clone_from(&record.scripts_attributes);
     scripts.children = package
         .scripts
         .iter()
         .zip(file_names)
         .map(|(script, file_name)| Node::Element(script_element(script, file_name)))
+        .chain(nodes(&record.scripts_elements))
         .collect();
     let mut builds = Element::new("Builds", NAMESPACE);
+    builds.attributes.clone_from(&record.builds_attributes);
     builds.children = sorted_builds(&record.builds);
     let mut project = Element::new("SqlSyncBuildProject", NAMESPACE);
     project.attributes.clone_from(&record.project_attributes);
@@ -36,6 +39,13 @@ pub(super) fn write(package: &Package, file_names: &[String]) -> String {
     let mut root = Element::new("SqlSyncBuildData", NAMESPACE);
     root.attributes.clone_from(&record.root_attributes);
     root.children.push(Node::Element(project));
+    let further = record.further_projects.iter().map(|attributes| {
+        Node::Element(Element {
+            attributes: attributes.clone(),
+            ..Element::new("SqlSyncBuildProject", NAMESPACE)
+        })
+    });
+    root.children.extend(further);
     root.children.extend(nodes(&record.root_elements));
     xml_write::document(&root)
 }
@@ -47,26 +57,59 @@ fn nodes(elements: &[Element]) -> impl Iterator<Item = Node> {
 fn script_element(script: &Script, file_name: &str) -> Element {
     let mut element = Element::new("Script", NAMESPACE);
     let provenance = &script.provenance;
-    let flag = |value: bool| if value { "true" } else { "false" };
+    // A value that could not be read stays as it was as long as nothing else is known.
+    let written = |name: &str| {
+        let mut unreadable = provenance.unreadable.iter();
+        let found = unreadable.find(|attribute| attribute.name == name);
+        found.map(|attribute| attribute.value.clone())
+    };
+    let flag = |element: &mut Element, name: &str, value: bool, default: bool| {
+        let written = written(name).filter(|_| value == default);
+        element.push(name, written.unwrap_or_else(|| value.to_string()));
+    };
     element.push("FileName", file_name);
-    if let Some(order) = script.order {
-        element.push("BuildOrder", order.to_string());
+    let order = script.order.map(|order| order.to_string());
+    if let Some(order) = order.or_else(|| written("BuildOrder")) {
+        element.push("BuildOrder", order);
     }
     element.push("Description", &script.description);
-    element.push("RollBackOnError", flag(script.roll_back_on_error));
-    element.push("CausesBuildFailure", flag(script.causes_build_failure));
-    if let Some(date) = provenance.date_added {
-        element.push("DateAdded", date.to_string());
+    flag(
+        &mut element,
+        "RollBackOnError",
+        script.roll_back_on_error,
+        true,
+    );
+    flag(
+        &mut element,
+        "CausesBuildFailure",
+        script.causes_build_failure,
+        true,
+    );
+    let added = provenance.date_added.map(|date| date.to_string());
+    if let Some(date) = added.or_else(|| written("DateAdded")) {
+        element.push("DateAdded", date);
     }
     element.push("ScriptId", script.id.to_string());
     element.push("Database", &script.database);
-    element.push("StripTransactionText", flag(script.strip_transaction_text));
-    element.push("AllowMultipleRuns", flag(script.allow_multiple_runs));
+    flag(
+        &mut element,
+        "StripTransactionText",
+        script.strip_transaction_text,
+        false,
+    );
+    flag(
+        &mut element,
+        "AllowMultipleRuns",
+        script.allow_multiple_runs,
+        true,
+    );
     element.push("AddedBy", &provenance.added_by);
-    if let Some(timeout) = script.timeout {
-        element.push("ScriptTimeOut", timeout.as_secs().to_string());
+    let timeout = script.timeout.map(|timeout| timeout.as_secs().to_string());
+    if let Some(timeout) = timeout.or_else(|| written("ScriptTimeOut")) {
+        element.push("ScriptTimeOut", timeout);
     }
     let modified = provenance.date_modified.map(|date| date.to_string());
+    let modified = modified.or_else(|| written("DateModified"));
     element.push("DateModified", modified.unwrap_or_else(|| NEVER.to_owned()));
     element.push("ModifiedBy", &provenance.modified_by);
     element.push("Tag", &script.tag);
@@ -76,7 +119,7 @@ fn script_element(script: &Script, file_name: &str) -> Element {
     element
         .attributes
         .extend(provenance.unknown_attributes.iter().cloned());
-    element.children = nodes(&provenance.unknown_elements).collect();
+    element.children.clone_from(&provenance.unknown_content);
     element
 }
 

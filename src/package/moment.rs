@@ -35,6 +35,16 @@ impl Moment {
 
     /// Reads the date forms of XML Schema. A date in year 1 stands for "never" and is none, as is anything unreadable.
     pub(super) fn parse(text: &str) -> Option<Self> {
+        Self::parse_any(text).filter(|moment| !moment.is_never())
+    }
+
+    /// Whether it stands for "never": it is in year 1 or before.
+    pub(super) fn is_never(self) -> bool {
+        self.civil.year() <= 1
+    }
+
+    /// Reads the date forms of XML Schema, whatever the year.
+    pub(super) fn parse_any(text: &str) -> Option<Self> {
         let text = text.trim();
         let (civil, offset) = split_offset(text)?;
         let civil = if civil.contains('T') {
@@ -45,8 +55,7 @@ impl Moment {
                 .ok()?
                 .to_datetime(civil::Time::midnight())
         };
-        let moment = Self { civil, offset };
-        (moment.civil.year() > 1).then_some(moment)
+        Some(Self { civil, offset })
     }
 
     /// The wall clock of `zone`; the written one when no offset is known.

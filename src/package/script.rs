@@ -5,7 +5,10 @@ use std::{fmt::Write, time::Duration};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{Moment, batching, digest, xml::Element};
+use super::{
+    Moment, batching, digest,
+    xml::{Attribute, Element, Node},
+};
 
 /// A package: scripts in build order.
 #[derive(Clone, Debug, Default)]
@@ -61,18 +64,28 @@ pub struct Provenance {
     /// By whom.
     pub modified_by: String,
     /// Attributes that this program does not know, kept for a rewrite.
-    pub(super) unknown_attributes: Vec<super::xml::Attribute>,
-    /// Elements that this program does not know, kept for a rewrite.
-    pub(super) unknown_elements: Vec<Element>,
+    pub(super) unknown_attributes: Vec<Attribute>,
+    /// Values that mean nothing to this program, as they were written. They count as missing.
+    pub(super) unreadable: Vec<Attribute>,
+    /// Elements and text in the entry, of which this program knows none, kept for a rewrite.
+    pub(super) unknown_content: Vec<Node>,
 }
 
 /// The parts of a manifest beside its scripts, kept as they were read so that a rewrite loses nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record {
     /// Attributes of the root.
-    pub(super) root_attributes: Vec<super::xml::Attribute>,
+    pub(super) root_attributes: Vec<Attribute>,
     /// Attributes of the project, such as its name.
-    pub(super) project_attributes: Vec<super::xml::Attribute>,
+    pub(super) project_attributes: Vec<Attribute>,
+    /// Attributes of each further project; what is in these is in the first one now.
+    pub(super) further_projects: Vec<Vec<Attribute>>,
+    /// Attributes of the list of scripts.
+    pub(super) scripts_attributes: Vec<Attribute>,
+    /// Elements of the list of scripts that are none.
+    pub(super) scripts_elements: Vec<Element>,
+    /// Attributes of the list of builds.
+    pub(super) builds_attributes: Vec<Attribute>,
     /// Past builds with their script runs.
     pub(super) builds: Vec<Element>,
     /// Committed scripts, and elements of the project that this program does not know.

@@ -347,12 +347,7 @@ fn reference_code(ended: ExitCode) -> i32 {
     }
 }
 
-fn next_steps(
-    summary: &Summary,
-    has_file: bool,
-    totals: Totals,
-    list: String,
-) -> Vec<String> {
+fn next_steps(summary: &Summary, has_file: bool, totals: Totals, list: String) -> Vec<String> {
     let rest = totals.failed + totals.skipped;
     if rest == 0 {
         return Vec::new();

@@ -179,9 +179,15 @@ mod tests {
     #[test]
     fn what_was_skipped_is_missing() {
         let failed = Fate::Failed(Box::default());
-        assert_eq!(Content::of(&[Fate::Answered(0), failed.clone()]), Content::Whole);
+        assert_eq!(
+            Content::of(&[Fate::Answered(0), failed.clone()]),
+            Content::Whole
+        );
         assert_eq!(Content::of(&[failed.clone()]), Content::Whole);
-        assert_eq!(Content::of(&[Fate::Answered(0), Fate::Skipped]), Content::Part);
+        assert_eq!(
+            Content::of(&[Fate::Answered(0), Fate::Skipped]),
+            Content::Part
+        );
         assert_eq!(Content::of(&[failed, Fate::Skipped]), Content::Nothing);
     }
 }

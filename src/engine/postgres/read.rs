@@ -43,7 +43,10 @@ pub(super) async fn read(
     if session.client.is_some() {
         let rolled_back = tokio::time::timeout(ROLLBACK, client.batch_execute("ROLLBACK")).await;
         if !matches!(rolled_back, Ok(Ok(()))) {
-            log::debug!("{}: rolling a query back: {rolled_back:?}", session.dial.place);
+            log::debug!(
+                "{}: rolling a query back: {rolled_back:?}",
+                session.dial.place
+            );
             session.drop_connection();
         }
     }

@@ -217,6 +217,57 @@ fn a_rewrite_keeps_history_reviews_and_everything_unknown() {
 }
 
 #[test]
+fn a_rewrite_keeps_what_containers_hold_and_what_cannot_be_read() {
+    let xml = manifest(
+        "<Script FileName='a.sql' BuildOrder='first' RollBackOnError='1' CausesBuildFailure='no' DateAdded='01/02/2009' \
+         StripTransactionText='yes' AllowMultipleRuns='2' ScriptTimeOut='500.0' DateModified='then'>a note</Script>\
+         <Script FileName='b.sql' ScriptTimeOut='0' DateModified='0001-01-01T00:00:00-05:00'>\n</Script>\
+         <Group Name='g'><Script FileName='no.sql'/></Group>",
+    )
+    .replace("<Scripts>", "<Scripts xmlns:i='urn:i' i:Order='manual' Count='2'>")
+    .replace("<Builds />", "<Builds Kept='all'/><Scripts Count='3' More='4'/>")
+    .replace(
+        "</SqlSyncBuildData>",
+        "<SqlSyncBuildProject ProjectName='second' Owner='me'><Scripts><Script FileName='c.sql'/></Scripts>\
+         </SqlSyncBuildProject></SqlSyncBuildData>",
+    );
+    let package = open(xml).unwrap();
+    assert_eq!(files(&package), ["a.sql", "b.sql", "c.sql"]);
+    let names = ["a.sql", "b.sql", "c.sql"].map(str::to_owned);
+    let text = crate::package::manifest_write::write(&package, &names);
+    for kept in [
+        "BuildOrder=\"first\"",
+        "RollBackOnError=\"1\" CausesBuildFailure=\"no\" DateAdded=\"01/02/2009\"",
+        "StripTransactionText=\"yes\" AllowMultipleRuns=\"2\"",
+        "ScriptTimeOut=\"500.0\" DateModified=\"then\"",
+        ">a note</Script>",
+        "ScriptTimeOut=\"0\" DateModified=\"0001-01-01T00:00:00\" ModifiedBy=\"\" Tag=\"\" />",
+        "<Scripts xmlns:i=\"urn:i\" i:Order=\"manual\" Count=\"2\" More=\"4\">",
+        "<Group Name=\"g\">\r\n        <Script FileName=\"no.sql\" />\r\n      </Group>\r\n    </Scripts>",
+        "<Builds Kept=\"all\" />",
+        "<SqlSyncBuildProject ProjectName=\"second\" Owner=\"me\" />",
+    ] {
+        assert!(text.contains(kept), "{kept} is not in {text}");
+    }
+    let again = open(&text).unwrap();
+    assert_eq!(again.record, package.record);
+    assert_eq!(crate::package::manifest_write::write(&again, &names), text);
+}
+
+#[test]
+fn a_readable_value_takes_the_place_of_an_unreadable_one() {
+    let xml =
+        manifest("<Script FileName='a.sql' BuildOrder='x' RollBackOnError='x' ScriptTimeOut='x'/>");
+    let mut package = open(xml).unwrap();
+    let script = &mut package.scripts[0];
+    script.order = Some(2.0);
+    script.roll_back_on_error = false;
+    script.timeout = Some(Duration::from_secs(3));
+    let text = crate::package::manifest_write::write(&package, &["a.sql".to_owned()]);
+    assert!(!text.contains("=\"x\""), "{text}");
+}
+
+#[test]
 fn several_projects_are_one_package() {
     let xml = manifest("<Script FileName='a.sql' BuildOrder='2'/>").replace(
         "</SqlSyncBuildData>",

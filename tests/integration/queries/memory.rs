@@ -66,7 +66,10 @@ on_each_platform!(two_hundred_megabytes_of_rows_stream, 1, |fleet| {
     assert!(total > 200_000_000, "{total}");
     match peak {
         Some(peak) => assert!(peak < 100_000, "{peak} KiB for 200 MB"),
-        None => skip(PEAK, "queries::memory::two_hundred_megabytes_of_rows_stream"),
+        None => skip(
+            PEAK,
+            "queries::memory::two_hundred_megabytes_of_rows_stream",
+        ),
     }
 });
 
