@@ -58,6 +58,11 @@ impl Reader {
         reason
     }
 
+    /// Whether a reason to end has come, after which no further statement starts: what cancels the one before would miss it.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.is_cancelled()
+    }
+
     /// Hands a piece on; false when it is not wanted any more.
     pub(super) async fn send(&self, answer: Answer) -> bool {
         tokio::select! {

@@ -64,6 +64,9 @@ async fn in_transaction(
     let work = async {
         let begun = client.batch_execute(BEGIN).await;
         begun.map_err(Refused::Begin)?;
+        if reader.is_over() {
+            return Ok(0);
+        }
         ask(&client, query, reader).await
     };
     let (done, reason) = match session.until(reader.early(), work).await {
@@ -115,6 +118,9 @@ async fn ask(client: &Client, query: &str, reader: &Reader) -> Result<u64, Refus
         .unzip();
     drop(statement);
     let mut wanted = reader.send(Answer::Columns(names)).await;
+    if !wanted {
+        return Ok(0);
+    }
     let stream = client.simple_query_raw(query).await?;
     pin_mut!(stream);
     let (mut rows, mut tables) = (0, 0);

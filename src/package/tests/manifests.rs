@@ -226,6 +226,7 @@ fn a_rewrite_keeps_what_containers_hold_and_what_cannot_be_read() {
     )
     .replace("<Scripts>", "<Scripts xmlns:i='urn:i' i:Order='manual' Count='2'>")
     .replace("<Builds />", "<Builds Kept='all'/><Scripts Count='3' More='4'/>")
+    .replace("<SqlSyncBuildProject>", "<SqlSyncBuildProject ProjectName='first'>")
     .replace(
         "</SqlSyncBuildData>",
         "<SqlSyncBuildProject ProjectName='second' Owner='me'><Scripts><Script FileName='c.sql'/></Scripts>\
