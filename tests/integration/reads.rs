@@ -1,6 +1,14 @@
 //! What reading promises on each platform: `Session::read`.
 
-use std::time::Duration;
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use sbm::engine::{Answer, Error, Session};
 use tokio::{
@@ -417,6 +425,76 @@ on_each_platform!(a_query_is_stopped_on_request, 1, |fleet| {
     assert!(matches!(error, Error::Stopped), "{error:?}");
     ends_on_the_server(&fleet);
 });
+
+/// A port in front of a server, which can fall silent for good.
+struct Hush {
+    name: String,
+    is_silent: Arc<AtomicBool>,
+}
+
+impl Hush {
+    fn before(server: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let name = listener.local_addr().unwrap().to_string();
+        let is_silent = Arc::new(AtomicBool::new(false));
+        let (silent, server) = (Arc::clone(&is_silent), server.to_owned());
+        // The threads end with the process of the tests.
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let server = TcpStream::connect(&server).unwrap();
+                let back = (server.try_clone().unwrap(), client.try_clone().unwrap());
+                for (mut from, mut to) in [(client, server), back] {
+                    let silent = Arc::clone(&silent);
+                    std::thread::spawn(move || {
+                        let mut buffer = [0; 8192];
+                        while let Ok(length @ 1..) = from.read(&mut buffer) {
+                            if !silent.load(Ordering::SeqCst)
+                                && to.write_all(&buffer[..length]).is_err()
+                            {
+                                return;
+                            }
+                        }
+                    });
+                }
+            }
+        });
+        Self { name, is_silent }
+    }
+}
+
+#[test]
+fn a_query_whose_server_falls_silent_is_bounded_from_its_first_statement_on() {
+    // Far less than a statement of our own may take.
+    const BOUND: Duration = Duration::from_secs(120);
+    for platform in [Platform::Postgres, Platform::MySql] {
+        let name = "reads::a_query_whose_server_falls_silent";
+        let Some(fleet) = Fleet::new(platform, 1, name) else {
+            continue;
+        };
+        for stops in [false, true] {
+            let error = runtime().block_on(async {
+                let hush = Hush::before(&fleet.server());
+                let engine = fleet.engine();
+                let connected = engine.connect(&hush.name, &fleet.names[0]).await;
+                let mut session = connected.unwrap();
+                hush.is_silent.store(true, Ordering::SeqCst);
+                let (to, _from) = mpsc::channel(16);
+                let stop = CancellationToken::new();
+                let mut limit = Duration::from_secs(1);
+                if stops {
+                    stop.cancel();
+                    limit = PATIENCE;
+                }
+                let reading = session.read("SELECT 1 AS a", limit, &stop, &to);
+                timeout(BOUND, reading).await.unwrap().unwrap_err()
+            });
+            match stops {
+                true => assert!(matches!(error, Error::Stopped), "{error:?}"),
+                false => assert!(matches!(error, Error::Timeout { .. }), "{error:?}"),
+            }
+        }
+    }
+}
 
 on_each_platform!(a_query_ends_when_nobody_reads, 1, |fleet| {
     runtime().block_on(async {
