@@ -183,7 +183,10 @@ mod tests {
             Content::of(&[Fate::Answered(0), failed.clone()]),
             Content::Whole
         );
-        assert_eq!(Content::of(&[failed.clone()]), Content::Whole);
+        assert_eq!(
+            Content::of(&[failed.clone(), failed.clone()]),
+            Content::Whole
+        );
         assert_eq!(
             Content::of(&[Fate::Answered(0), Fate::Skipped]),
             Content::Part
