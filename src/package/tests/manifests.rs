@@ -251,7 +251,6 @@ fn a_rewrite_keeps_what_containers_hold_and_what_cannot_be_read() {
         assert!(text.contains(kept), "{kept} is not in {text}");
     }
     let again = open(&text).unwrap();
-    assert_eq!(again.record, package.record);
     assert_eq!(crate::package::manifest_write::write(&again, &names), text);
 }
 
