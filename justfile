@@ -16,7 +16,7 @@ lint:
 test *arguments:
     cargo test --workspace {{ arguments }}
 
-# Run all tests, with a private PostgreSQL server.
+# Run all tests, with private servers of PostgreSQL and MariaDB.
 test-all *arguments:
     ./test.sh {{ arguments }}
 

@@ -19,17 +19,18 @@ pub(super) fn read(
     typed: &LoginArguments,
     platform: Platform,
 ) -> (Connection, Option<SecretString>) {
-    auth_type(reader, typed.authtype.as_deref(), platform);
     let token = token(reader, typed, platform);
+    auth_type(reader, typed.authtype.as_deref(), platform, token.is_some());
     let user = match &token {
         // The token says who logs in; a login without a name is how the engine knows.
-        Some(_) => None,
+        Some(_) => record_token(reader),
         None => user(reader, typed, platform),
     };
+    let ssl_mode = ssl_mode(reader, typed);
     let connection = Connection {
         user,
-        ssl_mode: ssl_mode(reader, typed),
-        ssl_root_cert: ssl_root_cert(reader, typed),
+        ssl_mode,
+        ssl_root_cert: ssl_root_cert(reader, typed, ssl_mode),
         connect_timeout: reader.seconds(
             "--connecttimeout",
             typed.connecttimeout.as_deref(),
@@ -47,37 +48,54 @@ pub(super) fn read(
 
 /// The access token, unless options name a user. A name that only a variable or a file holds may be meant for other
 /// commands.
-fn token(
-    reader: &mut Reader<'_>,
-    typed: &LoginArguments,
-    platform: Platform,
-) -> Option<SecretString> {
+fn token(reader: &Reader<'_>, typed: &LoginArguments, platform: Platform) -> Option<SecretString> {
     if platform != Platform::SqlServer || typed.username.is_some() || typed.password.is_some() {
         return None;
     }
-    let token = reader.variable(TOKEN_VARIABLE).map(SecretString::from)?;
+    reader.variable(TOKEN_VARIABLE).map(SecretString::from)
+}
+
+/// Records that a token logs in, and no user.
+fn record_token(reader: &mut Reader<'_>) -> Option<String> {
     reader.note("--username", None, "");
     let source = Source::Variable(TOKEN_VARIABLE.to_owned());
     reader.record("--password", Some(MASK.to_owned()), source);
-    Some(token)
+    None
 }
 
-/// Knows the names of the reference program's types; only `Password` can be used so far.
-fn auth_type(reader: &mut Reader<'_>, given: Option<&str>, platform: Platform) {
+/// Knows the names of the reference program's types; only `Password` can be used so far. A token is that of an identity, so
+/// with one a file may name such a type.
+fn auth_type(reader: &mut Reader<'_>, given: Option<&str>, platform: Platform, has_token: bool) {
     let text = reader.given("--authtype", given, &"Password");
     // Where nobody logs in, a variable or a file is there for other commands.
     let Some(text) = text.filter(|_| given.is_some() || platform != Platform::Sqlite) else {
         return;
     };
-    let problem = match text.trim().to_ascii_lowercase().as_str() {
-        "password" => return,
+    let option = "--authtype";
+    match text.trim().to_ascii_lowercase().as_str() {
+        "password" => {}
+        "managedidentity" | "azureaddefault" if has_token && given.is_none() => {}
         "managedidentity" | "azureaddefault" | "azureadpassword" => {
-            "this version cannot log in so yet; use Password, with --username and --password or \
-             SBM_USERNAME and SBM_PASSWORD"
+            reader.fault_unless_shown(option, &text, not_yet(platform));
         }
-        other => needs_a_person(other).unwrap_or("accepted is Password"),
+        other => match needs_a_person(other) {
+            Some(problem) => reader.fault_unless_shown(option, &text, problem),
+            None => reader.fault(option, Some(&text), "accepted is Password"),
+        },
+    }
+}
+
+fn not_yet(platform: Platform) -> String {
+    let token = match platform {
+        Platform::SqlServer => {
+            format!(", or an access token in {TOKEN_VARIABLE} without --authtype")
+        }
+        _ => String::new(),
     };
-    reader.fault("--authtype", Some(&text), problem);
+    format!(
+        "this version cannot log in so yet; use Password, with --username and --password or SBM_USERNAME and \
+         SBM_PASSWORD{token}"
+    )
 }
 
 /// Why a type cannot be used where nobody sits, whatever the version.
@@ -129,8 +147,9 @@ fn ssl_mode(reader: &mut Reader<'_>, typed: &LoginArguments) -> SslMode {
     let mode = reader.word("--sslmode", given, SslMode::default());
     let option = "--trustservercertificate";
     let trust = typed.trustservercertificate.as_deref();
-    // A mode that was typed wins over a file or a variable that says less.
-    if !reader.flag(option, trust, false) || (given.is_some() && trust.is_none()) {
+    // Whoever types a mode or an authority wants the server verified so, whatever a file or a variable says.
+    let wins = trust.is_none() && (given.is_some() || typed.sslrootcert.is_some());
+    if !reader.flag(option, trust, false) || wins {
         return mode;
     }
     if matches!(
@@ -149,17 +168,16 @@ fn ssl_mode(reader: &mut Reader<'_>, typed: &LoginArguments) -> SslMode {
     }
 }
 
-fn ssl_root_cert(reader: &mut Reader<'_>, typed: &LoginArguments) -> Option<String> {
+fn ssl_root_cert(reader: &mut Reader<'_>, typed: &LoginArguments, mode: SslMode) -> Option<String> {
     let option = "--sslrootcert";
     let given = typed.sslrootcert.as_deref();
     let path = reader.text(option, given)?;
     if !std::path::Path::new(&path).is_file() {
         reader.fault(option, given, "no such file; accepted is a PEM file");
     }
-    let mode = typed.sslmode.as_deref().and_then(|text| text.parse().ok());
-    if let Some(SslMode::Disable | SslMode::Prefer | SslMode::Require) = mode {
-        let problem =
-            "used only with --sslmode auto, verify-ca or verify-full, which verify the server";
+    if matches!(mode, SslMode::Disable | SslMode::Prefer | SslMode::Require) {
+        let problem = "used only with --sslmode auto, verify-ca or verify-full and without \
+                       --trustservercertificate: these verify the server";
         reader.fault(option, given, problem);
     }
     Some(path)

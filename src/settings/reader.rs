@@ -37,22 +37,35 @@ impl<'a> Reader<'a> {
 
     /// Keeps a fault, once. It names what gave the value: the option, the variable or the place in the file.
     pub(super) fn fault(&mut self, option: &str, value: Option<&str>, problem: impl Display) {
-        self.keep(
-            option,
-            Fault {
-                option: self.origin(option),
-                value: value.map(str::to_owned),
-                problem: problem.to_string(),
-            },
-        );
+        let fault = self.new_fault(option, value, problem);
+        self.keep(option, fault);
+    }
+
+    /// Keeps a fault of a value that is a good one, but of no use to this program: it can be shown all the same.
+    pub(super) fn fault_unless_shown(&mut self, option: &str, value: &str, problem: impl Display) {
+        let fault = self.new_fault(option, Some(value), problem);
+        self.push(option, fault, true);
+    }
+
+    fn new_fault(&self, option: &str, value: Option<&str>, problem: impl Display) -> Fault {
+        Fault {
+            option: self.origin(option),
+            value: value.map(str::to_owned),
+            problem: problem.to_string(),
+        }
     }
 
     /// Keeps a fault of `option`, once.
     pub(super) fn keep(&mut self, option: &str, fault: Fault) {
+        self.push(option, fault, false);
+    }
+
+    fn push(&mut self, option: &str, fault: Fault, can_be_shown: bool) {
         if !self.faults.iter().any(|known| known.fault == fault) {
             self.faults.push(Faulty {
                 option: option.to_owned(),
                 fault,
+                can_be_shown,
             });
         }
     }

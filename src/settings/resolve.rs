@@ -22,6 +22,8 @@ const FILE_OPTION: &str = "--settingsfile";
 pub(super) struct Faulty {
     pub(super) option: String,
     pub(super) fault: Fault,
+    /// Whether the value is a good one that is of no use to builds.
+    pub(super) can_be_shown: bool,
 }
 
 impl Reader<'_> {
@@ -222,6 +224,7 @@ impl Reader<'_> {
         let given: Vec<Fault> = self
             .faults
             .iter()
+            .filter(|faulty| !faulty.can_be_shown)
             .filter(|faulty| {
                 faulty.option == FILE_OPTION
                     || !matches!(self.source_of(&faulty.option), None | Some(Source::Default))

@@ -27,8 +27,8 @@ impl Value {
         match kind {
             Kind::Number { default, .. } => Some(Self::Number(default)),
             Kind::Flag { default } => Some(Self::Flag(default)),
-            Kind::Word(words) => Some(Self::Word(words.first()?)),
-            Kind::Words(words) => Some(Self::Words(vec![words.first()?])),
+            Kind::Word(choices) => Some(Self::Word(choices.first()?.1)),
+            Kind::Words(choices) => Some(Self::Words(vec![choices.first()?.1])),
             Kind::Text | Kind::Secret(_) | Kind::Connection(_) => None,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::document::is_blank;
@@ -120,7 +121,8 @@ fn fault(problem: String) -> Fault {
     }
 }
 
-/// Starts like a path, or ends like the name of a file. Base64 may hold slashes, so one within means nothing.
+/// Starts like a path, ends like the name of a file, or has separators within. Of these Base64 may hold slashes, which
+/// mean something only behind the name of a folder.
 fn looks_like_a_path(text: &str) -> bool {
     let text = text.trim();
     let drive =
@@ -131,7 +133,9 @@ fn looks_like_a_path(text: &str) -> bool {
     let end = [".txt", ".key", ".pem", ".secret"]
         .iter()
         .any(|end| text.to_ascii_lowercase().ends_with(end));
-    drive || start || end
+    let within = text.contains(['/', '\\']);
+    let folder = Path::new(text).parent().is_some_and(Path::is_dir);
+    drive || start || end || within && (folder || BASE64_STANDARD.decode(text).is_err())
 }
 
 #[cfg(test)]
@@ -201,12 +205,17 @@ mod tests {
             "\\\\host\\a",
             "my.key",
             "A.TXT",
+            "secrets/sbm-settings",
+            "secrets\\sbm",
+            // Base64, but a file could be there.
+            "src/settings0000",
         ] {
             assert!(looks_like_a_path(path), "{path}");
         }
         for text in [
             "TestPassword123!",
-            "ab/cd+ef==",
+            "ab/cd+efgQ==",
+            "ab/cd+eg",
             "a:b:c",
             "C:",
             "key.with.dots",

@@ -39,6 +39,8 @@ pub(crate) enum Kind {
         default: i32,
         /// The least that can be saved.
         least: i32,
+        /// The most that can be saved: what the commands that read it accept.
+        most: i32,
     },
     /// True or false.
     Flag {
@@ -46,9 +48,17 @@ pub(crate) enum Kind {
         default: bool,
     },
     /// One of these words; the first counts when nothing is given.
-    Word(&'static [&'static str]),
+    Word(&'static [Choice]),
     /// Any of these words; the first counts when none is given.
-    Words(&'static [&'static str]),
+    Words(&'static [Choice]),
+}
+
+/// The number and the word of a choice; a file may hold either.
+pub(crate) type Choice = (u8, &'static str);
+
+/// The words of some choices, in their order.
+pub(crate) fn words(choices: &[Choice]) -> Vec<&'static str> {
+    choices.iter().map(|(_, word)| *word).collect()
 }
 
 impl Member {
@@ -122,25 +132,41 @@ pub(crate) fn of_secret(name: SecretName) -> Option<&'static Member> {
 
 const TEXT: Kind = Kind::Text;
 const AUTHENTICATION: Kind = Kind::Word(&[
-    "Password",
-    "Windows",
-    "AzureADIntegrated",
-    "ManagedIdentity",
-    "AzureADInteractive",
-    "AzureADDefault",
+    (0, "Password"),
+    (1, "Windows"),
+    (2, "AzureADIntegrated"),
+    (3, "ManagedIdentity"),
+    (4, "AzureADInteractive"),
+    (5, "AzureADDefault"),
 ]);
-const PLATFORM: Kind = Kind::Word(&["SqlServer", "PostgreSQL", "MySQL"]);
-const CONCURRENCY: Kind = Kind::Word(&["Count", "Server", "MaxPerServer", "Tag", "MaxPerTag"]);
-const POOL_SYSTEM: Kind = Kind::Word(&["Linux", "Windows"]);
+const PLATFORM: Kind = Kind::Word(&[(0, "SqlServer"), (1, "PostgreSQL"), (2, "MySQL")]);
+const CONCURRENCY: Kind = Kind::Word(&[
+    (0, "Count"),
+    (1, "Server"),
+    (2, "MaxPerServer"),
+    (3, "Tag"),
+    (4, "MaxPerTag"),
+]);
+// The default is not the first of the reference program's numbers.
+const POOL_SYSTEM: Kind = Kind::Word(&[(1, "Linux"), (0, "Windows")]);
+// Flags, so that the numbers are powers of two.
 const LOGGING: Kind = Kind::Words(&[
-    "EssentialOnly",
-    "VerboseMessages",
-    "IndividualScriptResults",
-    "ConsolidatedScriptResults",
-    "ScriptErrors",
+    (0, "EssentialOnly"),
+    (1, "VerboseMessages"),
+    (2, "IndividualScriptResults"),
+    (4, "ConsolidatedScriptResults"),
+    (8, "ScriptErrors"),
 ]);
-const fn number(default: i32, least: i32) -> Kind {
-    Kind::Number { default, least }
+const fn number(default: i32, least: i32, most: i32) -> Kind {
+    Kind::Number {
+        default,
+        least,
+        most,
+    }
+}
+/// A number that no command of this version reads.
+const fn count(default: i32) -> Kind {
+    number(default, 1, i32::MAX)
 }
 const fn flag(default: bool) -> Kind {
     Kind::Flag { default }
@@ -162,7 +188,7 @@ pub(crate) static MEMBERS: &[Member] = &[
 
     Member::new("BatchArgs", "ResourceGroup", TEXT, "batchresourcegroup",
         "Resource group of the Batch account").alias(&["batchrg"]),
-    Member::new("BatchArgs", "BatchNodeCount", number(10, 1), "batchnodecount",
+    Member::new("BatchArgs", "BatchNodeCount", count(10), "batchnodecount",
         "How many nodes the pool has").alias(&["nodecount"]),
     Member::new("BatchArgs", "BatchVmSize", TEXT, "batchvmsize",
         "Size of the nodes").alias(&["vmsize"]),
@@ -176,7 +202,7 @@ pub(crate) static MEMBERS: &[Member] = &[
         "Name of the pool").alias(&["batchpoolname"]),
     Member::new("BatchArgs", "BatchPoolOs", POOL_SYSTEM, "batchpoolos",
         "Operating system of the nodes: Linux or Windows").alias(&["os"]),
-    Member::new("BatchArgs", "JobMonitorTimeout", number(30, 1), "batchjobmonitortimeout",
+    Member::new("BatchArgs", "JobMonitorTimeout", count(30), "batchjobmonitortimeout",
         "How many minutes a job is watched").alias(&["monitortimeout"]),
 
     Member::new("ConnectionArgs", "KeyVaultName", TEXT, "keyvaultname",
@@ -210,7 +236,7 @@ pub(crate) static MEMBERS: &[Member] = &[
         "Resource group of the environment").short('g'),
     Member::new("ContainerAppArgs", "Location", TEXT, "location",
         "Azure region").short('l'),
-    Member::new("ContainerAppArgs", "MaxContainerCount", number(10, 1), "maxcontainers",
+    Member::new("ContainerAppArgs", "MaxContainerCount", count(10), "maxcontainers",
         "How many containers at most").alias(&["max"]),
 
     Member::new("AciArgs", "AciName", TEXT, "aciname",
@@ -254,7 +280,7 @@ pub(crate) static MEMBERS: &[Member] = &[
     Member::new("IdentityArgs", "ServiceAccountName", TEXT, "serviceaccountname",
         "Kubernetes service account of the workers").alias(&["serviceaccount"]),
 
-    Member::new("KubernetesArgs", "PodCount", number(10, 1), "podcount",
+    Member::new("KubernetesArgs", "PodCount", count(10), "podcount",
         "How many pods"),
 
     Member::new("NetworkArgs", "VnetName", TEXT, "vnetname",
@@ -264,13 +290,13 @@ pub(crate) static MEMBERS: &[Member] = &[
     Member::new("NetworkArgs", "ResourceGroup", TEXT, "vnetresourcegroup",
         "Resource group of the network").alias(&["vnetrg"]),
 
-    Member::new("", "Concurrency", number(10, 1), "concurrency",
+    Member::new("", "Concurrency", number(10, 1, 10_000), "concurrency",
         "How many databases are built at once; what is counted depends on --concurrencytype"),
     Member::new("", "ConcurrencyType", CONCURRENCY, "concurrencytype",
         "What the number counts: Count, Server, MaxPerServer, Tag or MaxPerTag"),
-    Member::new("", "TimeoutRetryCount", number(0, 0), "timeoutretrycount",
+    Member::new("", "TimeoutRetryCount", number(0, 0, 1_000), "timeoutretrycount",
         "How often a database is built again after a script time-out"),
-    Member::new("", "DefaultScriptTimeout", number(500, 1), "defaultscripttimeout",
+    Member::new("", "DefaultScriptTimeout", number(500, 1, 604_800), "defaultscripttimeout",
         "Time-out in seconds of scripts that name none"),
     Member::new("", "RootLoggingPath", TEXT, "rootloggingpath",
         "Folder for logs and results"),

@@ -24,6 +24,8 @@ use crate::{
 
 /// No settings file is longer.
 const LONGEST: u64 = 1024 * 1024;
+/// So many links may lead from one to the next.
+const MOST_LINKS: usize = 40;
 
 /// A settings file. Its `Display` is its path.
 #[derive(Clone, Debug)]
@@ -108,14 +110,14 @@ impl SettingsFile {
             return Ok(Some(stored.clone()));
         }
         let Some(key) = &self.key else {
-            return match shape.may_be_account_key() {
+            return match may_be_account_key(name, &shape) {
                 true => Ok(Some(stored.clone())),
                 false => Err(self.key_needed()),
             };
         };
         match shape.open(key.key()) {
             Some(secret) => Ok(Some(secret)),
-            None if shape.may_be_account_key() && self.opens_others(name, key) => {
+            None if may_be_account_key(name, &shape) && self.opens_others(name, key) => {
                 Ok(Some(stored.clone()))
             }
             None => Err(Error::WrongKey {
@@ -175,9 +177,10 @@ impl SettingsFile {
         self.key.as_ref()
     }
 
-    /// Writes it in one step, such that nobody but its owner can read it.
+    /// Writes it in one step, such that nobody but its owner can read it. Links to it stay links.
     pub(crate) fn save(&self) -> io::Result<()> {
-        let folder = match self.path.parent() {
+        let path = behind_links(&self.path)?;
+        let folder = match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
@@ -185,7 +188,7 @@ impl SettingsFile {
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
         file.write_all(write(&self.document).as_bytes())?;
         file.as_file().sync_all()?;
-        file.persist(&self.path)?;
+        file.persist(&path)?;
         Ok(())
     }
 
@@ -207,10 +210,33 @@ impl SettingsFile {
         SecretName::ALL
             .into_iter()
             .filter(|name| *name != except)
-            .filter_map(|name| Some(Shape::of(self.stored(name)?.expose_secret())))
-            .filter(|shape| *shape != Shape::Clear && !shape.may_be_account_key())
-            .all(|shape| shape.open(key.key()).is_some())
+            .filter_map(|name| Some((name, Shape::of(self.stored(name)?.expose_secret()))))
+            .filter(|(name, shape)| *shape != Shape::Clear && !may_be_account_key(*name, shape))
+            .all(|(_, shape)| shape.open(key.key()).is_some())
     }
+}
+
+/// Whether this may be clear text that only looks encrypted. Nothing but the keys of accounts has that form, so any
+/// other secret of the same length is encrypted.
+fn may_be_account_key(name: SecretName, shape: &Shape) -> bool {
+    matches!(
+        name,
+        SecretName::StorageAccountKey | SecretName::BatchAccountKey
+    ) && shape.may_be_account_key()
+}
+
+/// The file that a path leads to, which need not exist, so that writing there leaves the links as they are.
+fn behind_links(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        match fs::read_link(&path) {
+            // What a link says counts from its own folder.
+            Ok(next) => path = path.parent().unwrap_or(Path::new("")).join(next),
+            // No link, or nothing at all.
+            Err(_) => return Ok(path),
+        }
+    }
+    Err(io::Error::other("too many links, one leading to the next"))
 }
 
 /// Whether a value of this member has to be encrypted.
@@ -218,8 +244,8 @@ pub(in crate::settings) fn is_secret(member: &Member, value: &SecretString) -> b
     match member.kind {
         Kind::Secret(_) => true,
         Kind::Connection(_) => {
-            let text = value.expose_secret().trim().to_ascii_lowercase();
-            text.starts_with("endpoint=")
+            // Parts such as `SharedAccessKey=` stand in any order; the names of a namespace and a hub have none.
+            value.expose_secret().contains('=')
         }
         _ => false,
     }

@@ -7,13 +7,20 @@ use serde_json::{Map, Value as Json};
 
 use super::{
     document::{Document, Value},
-    member::{Kind, MEMBERS, Member},
+    member::{Choice, Kind, MEMBERS, Member, words},
     suggest::nearest,
 };
 use crate::settings::Fault;
 
 /// The member in which older versions keep the flags of `EventHubArgs.Logging`, at the top.
 const OLD_LOGGING: &str = "EventHubLogging";
+/// Sections and names of what older versions of the reference program have written and today's has no use for.
+const RETIRED: [(&str, &str); 4] = [
+    ("BatchArgs", "ApplicationPackage"),
+    ("AciArgs", "ContainerCount"),
+    ("IdentityArgs", "ResourceId"),
+    ("", "LogLevel"),
+];
 
 /// Understands the text of a settings file; `place` names the file in the faults.
 pub(crate) fn parse(text: &str, place: &str) -> Result<Document, Vec<Fault>> {
@@ -79,6 +86,11 @@ impl Parser<'_> {
                 "" => name.to_owned(),
                 _ => format!("{section}.{name}"),
             };
+            if RETIRED.contains(&(section, name)) {
+                let place = self.place;
+                log::warn!("{path} in {place} is of an older version and has no effect any more");
+                return;
+            }
             return self.fault(&path, unknown(section, name));
         };
         if json.is_null() {
@@ -174,11 +186,11 @@ fn value(kind: Kind, json: &Json) -> Result<Value, String> {
             .and_then(|number| i32::try_from(number).ok())
             .map(Value::Number)
             .ok_or_else(|| accepted(kind)),
-        (Kind::Word(words), json) => word(words, json)
+        (Kind::Word(choices), json) => word(choices, json)
             .map(Value::Word)
             .ok_or_else(|| accepted(kind)),
-        (Kind::Words(words), Json::Array(list)) => {
-            let found: Option<Vec<_>> = list.iter().map(|json| word(words, json)).collect();
+        (Kind::Words(choices), Json::Array(list)) => {
+            let found: Option<Vec<_>> = list.iter().map(|json| word(choices, json)).collect();
             found
                 .map(|found| Value::Words(in_order(kind, &found)))
                 .ok_or_else(|| accepted(kind))
@@ -188,27 +200,23 @@ fn value(kind: Kind, json: &Json) -> Result<Value, String> {
 }
 
 /// A name in any case, or its number.
-fn word(words: &'static [&'static str], json: &Json) -> Option<&'static str> {
-    match json {
-        Json::String(text) => words
-            .iter()
-            .find(|word| word.eq_ignore_ascii_case(text.trim()))
-            .copied(),
-        Json::Number(number) => words.get(usize::try_from(number.as_u64()?).ok()?).copied(),
-        _ => None,
-    }
+fn word(choices: &[Choice], json: &Json) -> Option<&'static str> {
+    let found = |(number, word): &&Choice| match json {
+        Json::String(text) => word.eq_ignore_ascii_case(text.trim()),
+        Json::Number(given) => given.as_u64() == Some(u64::from(*number)),
+        _ => false,
+    };
+    choices.iter().find(found).map(|(_, word)| *word)
 }
 
 /// The words in the order of the kind, each once.
 pub(crate) fn in_order(kind: Kind, given: &[&str]) -> Vec<&'static str> {
-    let Kind::Words(words) = kind else {
+    let Kind::Words(choices) = kind else {
         return Vec::new();
     };
+    let mut words = words(choices);
+    words.retain(|word| given.contains(word));
     words
-        .iter()
-        .filter(|word| given.contains(word))
-        .copied()
-        .collect()
 }
 
 fn accepted(kind: Kind) -> String {
@@ -216,7 +224,7 @@ fn accepted(kind: Kind) -> String {
         Kind::Text | Kind::Secret(_) | Kind::Connection(_) => "accepted is a text".to_owned(),
         Kind::Number { .. } => "accepted is a whole number".to_owned(),
         Kind::Flag { .. } => "accepted are true and false".to_owned(),
-        Kind::Word(words) => format!("accepted are {}", words.join(", ")),
-        Kind::Words(words) => format!("accepted is an array of {}", words.join(", ")),
+        Kind::Word(choices) => format!("accepted are {}", words(choices).join(", ")),
+        Kind::Words(choices) => format!("accepted is an array of {}", words(choices).join(", ")),
     }
 }

@@ -123,8 +123,8 @@ fn help(member: &Member) -> String {
     let default = match member.kind {
         Kind::Number { default, .. } => format!(" [default: {default}]"),
         Kind::Flag { default } => format!(" [default: {default}]"),
-        Kind::Word(words) | Kind::Words(words) => match words.first() {
-            Some(first) => format!(" [default: {first}]"),
+        Kind::Word(choices) | Kind::Words(choices) => match choices.first() {
+            Some((_, first)) => format!(" [default: {first}]"),
             None => String::new(),
         },
         Kind::Secret(_) => format!(" [env: {}]", member.variable()),

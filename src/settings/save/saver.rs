@@ -14,7 +14,7 @@ use crate::{
     settings::{
         SettingsFile,
         file::{
-            document::Value,
+            document::{Document, Value},
             is_secret,
             key::KEY_OPTION,
             member::{self, MEMBERS, Member},
@@ -31,6 +31,8 @@ const WITH_EMPTY_TEXTS: [&str; 2] = ["AciArgs", "EventHubArgs"];
 pub(super) struct Saver<'a, 'e, B> {
     reader: &'a mut Reader<'e>,
     file: SettingsFile,
+    /// What the file said before.
+    before: Document,
     /// The members that an option or a variable gave.
     given: Vec<&'static Member>,
     backend: PhantomData<B>,
@@ -40,13 +42,14 @@ impl<'a, 'e, B: Backend> Saver<'a, 'e, B> {
     pub(super) fn new(reader: &'a mut Reader<'e>, file: SettingsFile) -> Self {
         Self {
             reader,
+            before: file.document().clone(),
             file,
             given: Vec::new(),
             backend: PhantomData,
         }
     }
 
-    /// Takes what the options of the backend say, or else their variables.
+    /// Takes what the options of the backend say, or else their variables where the file says nothing.
     pub(super) fn take(&mut self, typed: &MemberOptions<B>) {
         let options = B::options();
         for member in MEMBERS {
@@ -71,6 +74,10 @@ impl<'a, 'e, B: Backend> Saver<'a, 'e, B> {
 
     fn text_of(&self, member: &Member, typed: &MemberOptions<B>) -> Option<SecretString> {
         typed.get(member.option).or_else(|| {
+            // A variable may be there for a command that runs later.
+            if self.before.get(member).and_then(Value::typed).is_some() {
+                return None;
+            }
             let text = self.reader.variable(&member.variable())?;
             Some(text.into())
         })
@@ -93,27 +100,44 @@ impl<'a, 'e, B: Backend> Saver<'a, 'e, B> {
         }
     }
 
-    /// Leaves out what is of other backends, and what a login by identity has no use for.
+    /// Leaves out what was given in vain: the file then says what it said before. No login is kept beside an identity.
     pub(super) fn leave_out(&mut self) {
         let by_identity = self.auth_type().as_deref() == Some("ManagedIdentity");
         for member in MEMBERS {
-            let in_vain = match member.option {
-                "username" | "password" => by_identity,
-                "keyvaultname" => by_identity && B::NAME == "k8s",
-                _ => false,
-            };
-            if keeps::<B>(member) && !in_vain {
-                continue;
+            let is_login = matches!(member.option, "username" | "password");
+            let in_vain = by_identity && B::NAME == "k8s" && member.option == "keyvaultname";
+            if is_login && by_identity {
+                self.drop_login(member);
+            } else if self.given.contains(&member) && (!keeps::<B>(member) || in_vain) {
+                self.take_back(member);
             }
-            self.file.document_mut().remove(member);
-            // The subscription is said for several members, some of which every backend keeps.
-            if self.given.contains(&member) && member.option != "subscriptionid" {
-                log::warn!(
-                    "--{} is not saved: such a {} file has no use for it",
-                    member.option,
-                    B::NAME
-                );
-            }
+        }
+    }
+
+    fn drop_login(&mut self, member: &'static Member) {
+        if self.file.document().get(member).is_some() {
+            log::warn!(
+                "{} is not kept in the file: --authtype ManagedIdentity has no use for it",
+                member.path()
+            );
+        }
+        self.given.retain(|given| *given != member);
+        self.file.document_mut().remove(member);
+    }
+
+    fn take_back(&mut self, member: &'static Member) {
+        self.given.retain(|given| *given != member);
+        match self.before.get(member) {
+            Some(value) => self.file.document_mut().set(member, value.clone()),
+            None => self.file.document_mut().remove(member),
+        }
+        // The subscription is said for several members, some of which every backend keeps.
+        if member.option != "subscriptionid" {
+            log::warn!(
+                "--{} is not saved: such a {} file has no use for it",
+                member.option,
+                B::NAME
+            );
         }
     }
 

@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::settings::file::{
     document::Value,
     in_order,
-    member::{Kind, Member},
+    member::{Choice, Kind, Member, words},
 };
 
 /// The value that a text means; the error says what would be accepted.
@@ -14,28 +14,27 @@ pub(super) fn value(member: &Member, text: &SecretString) -> Result<Value, Strin
     match member.kind {
         Kind::Text => Ok(Value::Text(given.to_owned())),
         Kind::Secret(_) | Kind::Connection(_) => Ok(Value::Secret(text.clone())),
-        Kind::Number { least, .. } => match given.parse() {
-            Ok(number) if number >= least => Ok(Value::Number(number)),
-            _ => Err(format!(
-                "accepted is a whole number from {least} to {}",
-                i32::MAX
-            )),
+        Kind::Number { least, most, .. } => match given.parse() {
+            Ok(number) if (least..=most).contains(&number) => Ok(Value::Number(number)),
+            _ => Err(format!("accepted is a whole number from {least} to {most}")),
         },
         Kind::Flag { .. } => match given.to_ascii_lowercase().as_str() {
             "true" => Ok(Value::Flag(true)),
             "false" => Ok(Value::Flag(false)),
             _ => Err("accepted are true and false".to_owned()),
         },
-        Kind::Word(words) => word(words, given).map(Value::Word),
-        Kind::Words(words) => {
-            let found: Result<Vec<_>, _> = given.split(',').map(|text| word(words, text)).collect();
+        Kind::Word(choices) => word(choices, given).map(Value::Word),
+        Kind::Words(choices) => {
+            let texts = given.split(',');
+            let found: Result<Vec<_>, _> = texts.map(|text| word(choices, text)).collect();
             Ok(Value::Words(in_order(member.kind, &found?)))
         }
     }
 }
 
-fn word(words: &[&'static str], text: &str) -> Result<&'static str, String> {
+fn word(choices: &[Choice], text: &str) -> Result<&'static str, String> {
     let text = text.trim();
+    let words = words(choices);
     let found = words.iter().find(|word| word.eq_ignore_ascii_case(text));
     found
         .copied()

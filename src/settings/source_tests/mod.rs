@@ -1,6 +1,7 @@
 //! Which source gives a value, what the record says of it, and what becomes of secrets on the way.
 
 mod faults;
+mod login;
 mod precedence;
 mod shown;
 

@@ -137,25 +137,6 @@ fn files_of_databases_need_no_login_whatever_the_settings_file_holds() {
     );
 }
 
-#[test]
-fn a_mode_that_was_typed_wins_over_the_trust_of_a_file() {
-    let place = Place::new();
-    let file = place.file(&["--trustservercertificate"]);
-    let words = [
-        "--settingsfile",
-        &file,
-        "--settingsfilekey",
-        KEY,
-        "--sslmode",
-        "verify-full",
-    ];
-    let settings = place.run(&words, &[]).unwrap();
-    assert_eq!(
-        settings.connection.ssl_mode,
-        crate::protocol::SslMode::VerifyFull
-    );
-}
-
 #[tokio::test]
 async fn another_place_is_asked_where_no_other_source_gives_anything() {
     let place = Place::new();

@@ -1,5 +1,8 @@
 //! What is saved, what is refused, and what becomes of an existing file.
 
+mod existing;
+mod values;
+
 use std::{collections::BTreeSet, path::PathBuf};
 
 use clap::{Args, Command, FromArgMatches};
