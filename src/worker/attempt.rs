@@ -53,6 +53,8 @@ pub(super) enum Retry {
     Timeout,
     /// The reason passes by itself.
     Transient,
+    /// The connection was lost, which passes by itself, here or on another machine.
+    Lost,
 }
 
 impl Halt {
@@ -67,6 +69,7 @@ impl Halt {
             Error::Timeout { .. } => Retry::Timeout,
             // Logins have been repeated already.
             Error::Connect { .. } => Retry::No,
+            Error::Lost(_) => Retry::Lost,
             error if error.is_transient() => Retry::Transient,
             _ => Retry::No,
         };
@@ -297,7 +300,11 @@ impl<'a> Attempt<'a> {
         }
         for index in 0..self.databases.len() {
             if self.databases[index].runs {
-                let written = self.write_row(index, ledger::Progress::Started, None).await;
+                let written = if self.hold.is_fenced() {
+                    Err(Error::Stopped)
+                } else {
+                    self.write_row(index, ledger::Progress::Started, None).await
+                };
                 let Err(error) = written else {
                     continue;
                 };

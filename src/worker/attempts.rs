@@ -16,13 +16,21 @@ use jiff::Timestamp;
 /// Repetitions after dead-locks, serialization failures and lost connections.
 const TRANSIENT_RETRIES: u32 = 3;
 
-/// Builds the target of a delivery and completes its line. A `fresh` target has certainly not been touched by this run
-/// before.
+/// What is known of a target before it is built.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known {
+    /// Nothing of this run has certainly touched it before.
+    pub(super) fresh: bool,
+    /// Without a last word it is handed out again, or looked into by another worker.
+    pub(super) comes_back: bool,
+}
+
+/// Builds the target of a delivery and completes its line.
 pub(super) async fn build(
     worker: Arc<Worker>,
     hold: Arc<Hold>,
     mut line: ResultLine,
-    fresh: bool,
+    known: Known,
 ) -> ResultLine {
     let (target, key) = (line.target.clone(), line.key.clone());
     worker.event(
@@ -41,7 +49,7 @@ pub(super) async fn build(
             Err(halt) => halt,
         };
         attempt.abandon(&mut halt).await;
-        let ended = give_up(&mut attempt, halt, fresh);
+        let ended = give_up(&mut attempt, halt, known);
         // The connections go before the pause, and the locks with them.
         drop(attempt);
         let (mut outcome, retry) = ended;
@@ -87,7 +95,7 @@ impl Budget {
         let left = match retry {
             Retry::No => return false,
             Retry::Timeout => &mut self.timeouts,
-            Retry::Transient => &mut self.transients,
+            Retry::Transient | Retry::Lost => &mut self.transients,
         };
         let allowed = *left > 0;
         *left = left.saturating_sub(1);
@@ -96,17 +104,16 @@ impl Budget {
 }
 
 /// What a broken-off attempt says about its target: what earlier attempts of this run have left counts, too.
-fn give_up(attempt: &mut Attempt<'_>, halt: Halt, fresh: bool) -> (Outcome, Retry) {
+fn give_up(attempt: &mut Attempt<'_>, halt: Halt, known: Known) -> (Outcome, Retry) {
     let mut outcome = attempt.outcome(halt.state);
-    outcome.is_final = halt.is_final;
+    outcome.is_final = is_final(&halt, known);
+    if !attempt.ledger_read && !known.fresh {
+        // An earlier attempt may have committed; without a look into the ledger nothing is known.
+        outcome.state = Some(State::Unknown);
+        outcome.is_final = is_last_word(&halt, known);
+    }
     outcome.errors.extend(halt.error);
     if !attempt.ledger_read {
-        if !fresh {
-            // An earlier attempt may have committed; without a look into the ledger nothing is known. Who has waited for
-            // a lock as long as the user wants does not come back at once to wait again.
-            outcome.is_final = halt.state == State::Busy;
-            outcome.state = Some(State::Unknown);
-        }
         return (outcome, halt.retry);
     }
     match halt.state {
@@ -130,6 +137,20 @@ fn give_up(attempt: &mut Attempt<'_>, halt: Halt, fresh: bool) -> (Outcome, Retr
     (outcome, halt.retry)
 }
 
+/// Whether a broken-off attempt is the last word on its target.
+fn is_final(halt: &Halt, known: Known) -> bool {
+    if known.comes_back && halt.retry == Retry::Lost && halt.state == State::RolledBack {
+        return false;
+    }
+    halt.is_final
+}
+
+/// Whether not to know what became of a target is the last word on it. Who has waited for a lock as long as the user wants
+/// does not come back at once to wait again, unless others do the waiting.
+fn is_last_word(halt: &Halt, known: Known) -> bool {
+    halt.state == State::Busy && !known.comes_back
+}
+
 fn first_message(outcome: &Outcome) -> &str {
     outcome.errors.first().map_or("", |error| &error.message)
 }
@@ -143,4 +164,37 @@ pub(super) fn fill(line: &mut ResultLine, outcome: Outcome) {
     line.committed = outcome.committed;
     line.missing = outcome.missing;
     line.finished = Timestamp::now();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Error;
+
+    fn known(comes_back: bool) -> Known {
+        Known {
+            fresh: false,
+            comes_back,
+        }
+    }
+
+    #[test]
+    fn a_lost_connection_is_no_last_word_where_others_go_on() {
+        let lost = Attempt::halt("d", &Error::Lost("gone".into()));
+        assert_eq!(lost.state, State::RolledBack);
+        assert!(!is_final(&lost, known(true)) && is_final(&lost, known(false)));
+        let mut failed = lost;
+        failed.state = State::Failed;
+        assert!(is_final(&failed, known(true)));
+        let stopped = Attempt::halt("d", &Error::Stopped);
+        assert!(!is_final(&stopped, known(true)) && !is_final(&stopped, known(false)));
+    }
+
+    #[test]
+    fn not_to_know_is_no_last_word_where_others_go_on() {
+        let mut halt = Attempt::halt("d", &Error::Stopped);
+        assert!(!is_last_word(&halt, known(true)) && !is_last_word(&halt, known(false)));
+        halt.state = State::Busy;
+        assert!(!is_last_word(&halt, known(true)) && is_last_word(&halt, known(false)));
+    }
 }

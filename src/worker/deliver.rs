@@ -1,23 +1,30 @@
 //! One delivery: from its receipt to the line that says what became of its target.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use tokio::{sync::OwnedSemaphorePermit, task::JoinError};
+use tokio::{sync::OwnedSemaphorePermit, task::JoinError, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    Error, Shutdown, Worker, attempts,
+    Error, Shutdown, Worker,
+    attempts::{self, Known},
     gate::{Gate, Start},
     locks::{Held, Locks},
-    past::{self, Past},
+    past::{self, Attempts, Past},
     resolve,
     settle::End,
 };
 use crate::{
     clock::Moment,
-    protocol::{Control, ErrorReport, ResultLine, State, Target},
+    protocol::{Control, ErrorReport, ResultLine, State, Target, TargetKey},
     queue::{self, Purpose, Queue},
 };
+
+/// How long the lines of all workers may be read for one delivery.
+const LOOK_BACK: Duration = Duration::from_secs(60);
 
 /// What all deliveries of a worker share.
 #[derive(Debug)]
@@ -116,25 +123,42 @@ impl Deliver<'_> {
     }
 
     async fn build(&self) -> Ended {
-        let count = self.held.delivery.count;
+        let gate = &self.context.gate;
+        let is_first = self.held.delivery.count == 1;
+        // What a run that drains does not start need not be looked into either.
+        if gate.is_draining() {
+            return self.refuse();
+        }
         if let Some(ended) = self.earlier().await {
             return ended;
         }
-        let untouched = match self.context.gate.start(self.held).await {
-            Start::Now { untouched } => untouched,
-            Start::Never => {
-                self.context.refuse();
-                return Ended::Silently(End::GiveBack);
-            }
+        let Start::Now { untouched } = gate.start(self.held).await else {
+            return self.refuse();
         };
-        let fresh = self.worker.new_run && untouched && count == 1;
         let line = self.line();
-        self.tell_start(&line);
+        let told = self.tell_start(&line);
+        if is_first {
+            tokio::spawn(told);
+        } else {
+            // A target that ends its worker at once is found out by what was told before.
+            tokio::select! {
+                () = told => {}
+                () = self.held.stop_token().cancelled() => {}
+            }
+            if gate.start(self.held).await == Start::Never {
+                self.context.refuse();
+                return Ended::Line(Box::new(withdrawn(line)));
+            }
+        }
+        let known = Known {
+            fresh: self.worker.new_run && untouched && is_first,
+            comes_back: gate.is_conducted(),
+        };
         let build = attempts::build(
             Arc::clone(self.worker),
             self.held.share(),
             line.clone(),
-            fresh,
+            known,
         );
         let mut build = AbortOnDropHandle::new(tokio::spawn(build));
         let ended = tokio::select! {
@@ -152,21 +176,19 @@ impl Deliver<'_> {
         }))
     }
 
+    fn refuse(&self) -> Ended {
+        self.context.refuse();
+        Ended::Silently(End::GiveBack)
+    }
+
     /// What the lines of all workers say of a target that may have been delivered before.
     async fn earlier(&self) -> Option<Ended> {
-        let (past, gate) = (self.context.past.as_ref()?, &self.context.gate);
+        let gate = &self.context.gate;
         if self.held.delivery.count == 1 && !gate.is_doubled() {
             return None;
         }
         let mut line = self.line();
-        let attempts = past.lock().await.of(&line.key).await;
-        let attempts = match attempts {
-            Ok(attempts) => attempts,
-            Err(error) => {
-                log::warn!("{}: {error}", line.target);
-                return None;
-            }
-        };
+        let attempts = self.past(&line.key).await?;
         if attempts.has_final() && !gate.is_resumed() {
             // The last word is said: its message could not be settled then, or there are two.
             return Some(Ended::Silently(End::Complete));
@@ -185,21 +207,46 @@ impl Deliver<'_> {
         Some(Ended::Line(Box::new(line)))
     }
 
-    /// Says that an attempt begins. It is not waited for: one that is not stored in time is not counted.
-    fn tell_start(&self, line: &ResultLine) {
-        if self.context.past.is_none() {
-            return;
-        }
-        let Some(results) = &self.worker.results else {
-            return;
+    /// The attempts at a target by the lines of all workers; none where that is not known, or not in time.
+    pub(super) async fn past(&self, key: &TargetKey) -> Option<Attempts> {
+        let past = self.context.past.as_ref()?;
+        let target = &self.held.delivery.target;
+        let look = timeout(LOOK_BACK, async { past.lock().await.of(key).await });
+        let found = tokio::select! {
+            found = look => found,
+            () = self.held.draining() => return None,
         };
-        let kept = results.append(&past::start_of(line));
+        match found {
+            Ok(Ok(attempts)) => Some(attempts),
+            Ok(Err(error)) => {
+                log::warn!("{target}: {error}");
+                None
+            }
+            Err(_) => {
+                log::warn!(
+                    "{target}: what became of it before was not read within {} s",
+                    LOOK_BACK.as_secs()
+                );
+                None
+            }
+        }
+    }
+
+    /// Says at once that an attempt begins; the future is ready when that is stored. An attempt whose begin is not stored in
+    /// time is not counted.
+    fn tell_start(&self, line: &ResultLine) -> impl Future<Output = ()> + Send + use<> {
+        let results = match &self.context.past {
+            Some(_) => self.worker.results.as_ref(),
+            None => None,
+        };
+        let kept = results.map(|results| results.append(&past::start_of(line)));
         let target = line.target.to_string();
-        tokio::spawn(async move {
+        async move {
+            let Some(kept) = kept else { return };
             if let Err(error) = kept.await {
                 log::warn!("{target}: that it was started is not told: {error}");
             }
-        });
+        }
     }
 
     /// Completes the line by what the ledgers say; nothing runs. Whatever a driver does, it costs one target.
@@ -258,6 +305,14 @@ fn fault(worker: &Worker, target: &Target) -> Option<String> {
 
 fn broke_down(error: &JoinError) -> String {
     format!("the build broke down in this program: {error}")
+}
+
+/// The line of a build that was announced and must not begin any more.
+fn withdrawn(mut line: ResultLine) -> ResultLine {
+    line.is_final = false;
+    line.errors = vec![message("the run drained before its build began")];
+    line.finished = jiff::Timestamp::now();
+    line
 }
 
 /// The line of a build whose connections were dropped: no COMMIT was under way, but nobody has seen it roll back.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    convert::Infallible,
     ops::Deref,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -90,7 +91,7 @@ impl Locks {
     }
 
     /// Keeps all locks, for ever. Has to run beside everything else, and not to be held up by it.
-    pub(super) async fn keep(&self) {
+    pub(super) async fn keep(&self) -> Infallible {
         let mut renewals = FuturesUnordered::new();
         let mut asked: HashSet<Lock> = HashSet::new();
         let mut ticks = tokio::time::interval(TICK);
@@ -164,17 +165,19 @@ impl Locks {
                 .iter()
                 .for_each(|other| other.fence().renewed(until, asked)),
             Some(Err(Error::LockLost { .. })) => {
-                // Who has settled a delivery meanwhile has not lost the lock that it shares with others; each finds out
-                // by itself.
-                if !hold.is_settling() && self.is_held(&hold) {
-                    log::warn!(
-                        "{target}: its message may be somebody else's by now; its build is rolled back"
-                    );
-                    hold.fence().lost(now);
-                    hold.look();
-                }
-                for other in sharing.iter().filter(|other| !Arc::ptr_eq(other, &hold)) {
-                    other.fence().renew_at_once(now);
+                // Who has settled a delivery meanwhile has not lost the lock that it shares with others.
+                let is_lost = !hold.is_settling() && self.is_held(&hold);
+                for other in sharing {
+                    if is_lost {
+                        log::warn!(
+                            "{}: its message may be somebody else's by now; its build is rolled back",
+                            other.delivery.target
+                        );
+                        other.fence().lost(now);
+                        other.look();
+                    } else if !Arc::ptr_eq(&other, &hold) {
+                        other.fence().renew_at_once(now);
+                    }
                 }
             }
             Some(Err(Error::Gone { queue })) => {

@@ -160,11 +160,13 @@ async fn a_session_is_renewed_once_for_all_its_deliveries() {
 
 #[tokio::test]
 async fn a_lost_session_fences_all_its_builds_and_no_other() {
-    let (_queue, locks, held) = three(Some(Answer::Lost));
+    let (queue, locks, held) = three(Some(Answer::Lost));
     keep_until(&locks, || held[0].is_fenced() && held[1].is_fenced()).await;
     assert!(!held[2].is_fenced());
     assert!(held[0].stop_token().is_cancelled() && held[1].stop_token().is_cancelled());
     assert!(!held[2].stop_token().is_cancelled());
+    let of_session = asked(&queue).into_iter().filter(|id| *id < 3).count();
+    assert_eq!(of_session, 1, "one answer is about all of them");
 }
 
 #[tokio::test]

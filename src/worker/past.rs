@@ -56,16 +56,28 @@ impl Attempts {
             }
             return;
         }
+        if line.is_final {
+            // What was before it is never asked for again, and a fleet has many targets.
+            *self = Self {
+                has_final: true,
+                ..Self::default()
+            };
+            return;
+        }
         self.open.retain(|open| *open != id);
         if !has_ended {
             self.ended.push(id);
         }
-        self.has_final |= line.is_final;
     }
 
     /// Attempts of which nobody has told the end.
     pub(super) fn without_outcome(&self) -> usize {
         self.open.len()
+    }
+
+    /// Attempts that have ended without a last word.
+    pub(super) fn without_last_word(&self) -> usize {
+        self.ended.len()
     }
 
     /// Whether a worker has said its last word.
@@ -134,5 +146,25 @@ mod tests {
         let mut attempts = Attempts::default();
         attempts.note(&line(State::Busy, 4, true));
         assert!(attempts.has_final());
+    }
+
+    #[test]
+    fn of_a_target_with_a_last_word_nothing_else_is_kept() {
+        let mut attempts = Attempts::default();
+        for id in 1..=3 {
+            attempts.note(&start_of(&line(State::RolledBack, id, false)));
+        }
+        attempts.note(&line(State::RolledBack, 1, false));
+        assert_eq!(attempts.without_outcome(), 2);
+        assert_eq!(attempts.without_last_word(), 1);
+        attempts.note(&line(State::RolledBack, 3, true));
+        let last = Attempts {
+            has_final: true,
+            ..Attempts::default()
+        };
+        assert_eq!(attempts, last);
+        // A run that was resumed may try it again.
+        attempts.note(&start_of(&line(State::RolledBack, 4, false)));
+        assert_eq!(attempts.without_outcome(), 1);
     }
 }

@@ -23,7 +23,7 @@ use super::{
     prepare::Prepared,
 };
 use crate::{
-    clock::Moment,
+    clock::{self, Moment},
     engine::{Engine, audit},
     events::Events,
     protocol::{Control, Event, EventKind, JobSpec, Target, TargetKey},
@@ -98,6 +98,9 @@ pub enum Error {
     /// The program itself is wrong.
     #[error("a delivery was not looked after to its end: {0}")]
     Broken(#[from] JoinError),
+    /// The program itself is wrong: nobody renews message locks any more.
+    #[error("message locks were not looked after to the end: {0}")]
+    NoLocks(JoinError),
 }
 
 /// What a worker that is one of many has in common with the others.
@@ -113,6 +116,9 @@ pub(super) struct Sharing {
 
 /// How long the queue is asked for a target before it is asked again.
 const WAIT: Duration = Duration::from_secs(10);
+
+/// When message locks are not renewed any more, builds have this long to roll back before they lose their connections.
+const UNKEPT: Duration = Duration::from_secs(10);
 
 /// How long a queue that fails is asked again.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(300);
@@ -165,7 +171,9 @@ pub(super) async fn work(
         }),
     });
     // A task of its own, so that nothing here holds up a renewal.
-    let _keeper = AbortOnDropHandle::new(tokio::spawn(async move { locks.keep().await }));
+    let keeper = AbortOnDropHandle::new(tokio::spawn(async move { locks.keep().await }));
+    let mut keeper = Some(keeper);
+    let mut drop_at = None;
     let mut deliveries: JoinSet<Result<(), Error>> = JoinSet::new();
     let mut next = Some(Box::pin(Arc::clone(&intake).next()));
     let mut first_error = None;
@@ -178,6 +186,20 @@ pub(super) async fn work(
             }
             Some(ended) = deliveries.join_next(), if !deliveries.is_empty() => {
                 ended.unwrap_or_else(|error| Err(error.into()))
+            }
+            ended = ready(&mut keeper) => {
+                keeper = None;
+                drop_at = Some(Moment::now() + UNKEPT);
+                shutdown.stop();
+                match ended {
+                    Ok(never) => match never {},
+                    Err(error) => Err(Error::NoLocks(error)),
+                }
+            }
+            () = clock::sleep_until(drop_at.unwrap_or_else(Moment::now)), if drop_at.is_some() => {
+                drop_at = None;
+                shutdown.drop_connections();
+                Ok(())
             }
             taken = ready(&mut next) => match taken {
                 Ok(Some((delivery, slot))) => {
@@ -226,6 +248,10 @@ impl Intake {
                 return Ok(None);
             };
             self.open().await?;
+            if self.is_deserted() {
+                log::warn!("nobody conducts the run any more, and it drains");
+                return Ok(None);
+            }
             match context.queue.receive(WAIT).await {
                 Ok(Received::Delivery(delivery)) => return Ok(Some((*delivery, slot))),
                 Ok(Received::Nothing) => failing = None,
@@ -270,6 +296,12 @@ impl Intake {
         }
     }
 
+    /// Whether nobody conducts the run any more and whatever is in the queue is not to start.
+    fn is_deserted(&self) -> bool {
+        let gate = &self.context.gate;
+        gate.is_abandoned() && gate.is_draining() && !self.context.locks.holds_any()
+    }
+
     /// Whether nobody conducts the run any more and nothing is left to do.
     async fn is_over(&self) -> bool {
         let context = &self.context;
@@ -281,10 +313,9 @@ impl Intake {
             Err(queue::Error::Gone { .. }) => true,
             Err(_) => false,
         };
-        let over = is_empty || context.gate.is_draining();
-        if over {
+        if is_empty {
             log::warn!("nobody conducts the run any more, and nothing is left to do");
         }
-        over
+        is_empty
     }
 }

@@ -150,7 +150,8 @@ impl Attempt<'_> {
         index: usize,
     ) -> Result<(), Error> {
         for _ in 0..batch.repeat {
-            if self.stop.is_cancelled() {
+            // A process that slept over its lock may not have heard yet that it is lost.
+            if self.stop.is_cancelled() || self.hold.is_fenced() {
                 return Err(Error::Stopped);
             }
             let database = &mut self.databases[index];

@@ -1,9 +1,15 @@
 //! The secrets of a worker, as they come on standard input: one line of JSON, `{"password": "…"}`, or nothing.
 
-use std::{collections::HashMap, io::BufRead};
+use std::{
+    collections::HashMap,
+    io::{self, BufRead},
+    thread,
+    time::Duration,
+};
 
 use secrecy::SecretString;
 use serde::Deserialize;
+use tokio::{sync::oneshot, time::timeout};
 
 use crate::protocol::JobSpec;
 
@@ -13,6 +19,16 @@ pub enum SecretsError {
     /// Standard input does not give them.
     #[error("cannot read secrets from standard input: {0}")]
     Input(#[from] std::io::Error),
+    /// Standard input is open and gives nothing.
+    #[error(
+        "the job needs the secrets {}, and standard input has given nothing for {} s", .names.join(", "), after.as_secs()
+    )]
+    Silent {
+        /// What the job needs.
+        names: Vec<String>,
+        /// How long was waited.
+        after: Duration,
+    },
     /// They are something else.
     #[error(
         "secrets on standard input: accepted is one line of JSON with texts, {{\"password\": \"…\"}}"
@@ -21,6 +37,52 @@ pub enum SecretsError {
     /// The job needs others.
     #[error("the job needs the secrets {}, and standard input does not give them", .0.join(", "))]
     Missing(Vec<String>),
+}
+
+/// How long secrets are waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The standard input of a worker, read by a thread: nothing but the end of the process may end such a read.
+pub(super) struct Input {
+    line: oneshot::Receiver<Result<Secrets, SecretsError>>,
+    /// Ready when the input of an attached worker has ended; an error at once or later for one that is not.
+    pub(super) end: oneshot::Receiver<()>,
+}
+
+impl Input {
+    /// Begins to read: one line, and up to the end when `attached`. One that is to give neither is left alone.
+    pub(super) fn read(mut from: Box<dyn BufRead + Send>, needed: bool, attached: bool) -> Self {
+        let (give, line) = oneshot::channel();
+        let (tell_end, end) = oneshot::channel();
+        if needed || attached {
+            thread::spawn(move || {
+                give.send(Secrets::read(&mut *from)).ok();
+                if attached {
+                    io::copy(&mut from, &mut io::sink()).ok();
+                    tell_end.send(()).ok();
+                }
+            });
+        }
+        Self { line, end }
+    }
+
+    /// What the job needs; nothing is waited for when it needs nothing.
+    pub(super) async fn secrets(&mut self, job: &JobSpec) -> Result<Secrets, SecretsError> {
+        if job.secrets.is_empty() {
+            return Ok(Secrets::default());
+        }
+        log::info!("the secrets of the job are waited for");
+        let Ok(given) = timeout(PATIENCE, &mut self.line).await else {
+            return Err(SecretsError::Silent {
+                names: job.secrets.clone(),
+                after: PATIENCE,
+            });
+        };
+        // A thread that ended without a word has given nothing.
+        let given = given.unwrap_or_else(|_| Ok(Secrets::default()))?;
+        given.check(job)?;
+        Ok(given)
+    }
 }
 
 /// What was given.

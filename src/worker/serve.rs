@@ -8,7 +8,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 
 use super::{
     ControlError, Place, Results, SecretsError, Shutdown, Signals, Worker,
@@ -18,7 +18,7 @@ use super::{
     past::Past,
     prepare::{PackageFaults, Prepared},
     run::{self, Sharing},
-    secrets::Secrets,
+    secrets::{Input, Secrets},
 };
 use crate::{
     clock::{self, Moment},
@@ -92,10 +92,16 @@ pub enum ServeError {
     /// The work was broken off.
     #[error(transparent)]
     Work(#[from] run::Error),
+    /// The storage and standard input have not given what a worker needs to begin.
+    #[error("the work could not begin within {} s", BEGIN.as_secs())]
+    Slow,
     /// A build was told to end and did not.
     #[error("what still ran was left behind: it did not end when it was told to")]
     LeftBehind,
 }
+
+/// How long a worker may take to begin.
+const BEGIN: Duration = Duration::from_secs(600);
 
 /// The run has accepted the package, and its SHA-256 is checked.
 const ANY_SIZE: Limits = Limits {
@@ -107,28 +113,35 @@ const ANY_SIZE: Limits = Limits {
 /// Works for the run in `place` until it is closed. `secrets` is one line of JSON, `{"password": "…"}`, or nothing.
 ///
 /// A signal drains: builds that run may end within the job's drain time-out, then they are rolled back.
-pub async fn serve(place: Place, mut secrets: Box<dyn BufRead + Send>) -> Result<(), ServeError> {
-    let given = Secrets::read(&mut *secrets)?;
-    let parent = watch_parent(&place, secrets);
+pub async fn serve(place: Place, secrets: Box<dyn BufRead + Send>) -> Result<(), ServeError> {
     let mut signals = Signals::new().map_err(|source| ServeError::File {
         what: "signals",
         source,
     })?;
-    let storage: Arc<dyn Storage> = Arc::new(LocalFolder::new(&place.container()));
-    let job = job(&*storage, &place).await?;
-    given.check(&job)?;
-    let gate = Gate::open(Arc::clone(&storage), &place.paths(), place.run_id).await?;
+    let begun = tokio::select! {
+        begun = timeout(BEGIN, begin(&place, secrets)) => begun,
+        signal = signals.next() => {
+            log::info!("{signal}: the work had not begun");
+            return Ok(());
+        }
+    };
+    let begun = begun.map_err(|_| ServeError::Slow)??;
+    let Begun {
+        worker,
+        gate,
+        queue,
+        past,
+        parent,
+    } = begun;
     let shutdown = Shutdown::new();
+    let builds = shutdown.child();
     let sharing = Sharing {
         gate: gate.clone(),
-        past: Past::new(Arc::clone(&storage), &place.paths()),
-        slots: slots(&job),
-        builds: shutdown.child(),
+        past,
+        slots: slots(&worker.job),
+        builds: builds.clone(),
     };
-    let queue = queue(&place, &job)?;
-    let worker = Arc::new(worker(&place, job, given, storage).await?);
     let limits = worker.job.limits.clone();
-    let builds = sharing.builds.clone();
     log::info!("{} works for run {}", worker.name, place.run_id);
 
     let watch = tokio::spawn(async move { gate.watch(&builds, limits.drain_timeout).await });
@@ -144,6 +157,33 @@ pub async fn serve(place: Place, mut secrets: Box<dyn BufRead + Send>) -> Result
     let ended = ends.outlive(work, &shutdown).await;
     worker.events.close().await;
     ended
+}
+
+/// What a worker has when it can begin to work.
+struct Begun {
+    worker: Arc<Worker>,
+    gate: Gate,
+    queue: Arc<LocalQueue>,
+    past: Past,
+    parent: oneshot::Receiver<()>,
+}
+
+async fn begin(place: &Place, secrets: Box<dyn BufRead + Send>) -> Result<Begun, ServeError> {
+    let storage: Arc<dyn Storage> = Arc::new(LocalFolder::new(&place.container()));
+    let job = job(&*storage, place).await?;
+    let mut input = Input::read(secrets, !job.secrets.is_empty(), place.attached);
+    let given = input.secrets(&job).await?;
+    let gate = Gate::open(Arc::clone(&storage), &place.paths(), place.run_id).await?;
+    let past = Past::new(Arc::clone(&storage), &place.paths());
+    let queue = queue(place, &job)?;
+    let worker = Arc::new(worker(place, job, given, storage).await?);
+    Ok(Begun {
+        worker,
+        gate,
+        queue,
+        past,
+        parent: input.end,
+    })
 }
 
 /// Everything that may end a worker before its work is done.
@@ -229,19 +269,6 @@ async fn at(moment: Option<Moment>) {
 fn moment_of(time: Timestamp) -> Moment {
     let left = time.duration_since(Timestamp::now());
     Moment::now() + Duration::try_from(left).unwrap_or_default()
-}
-
-/// Told when the standard input of an attached worker ends; the sender is dropped at once for one that is not.
-fn watch_parent(place: &Place, mut input: Box<dyn BufRead + Send>) -> oneshot::Receiver<()> {
-    let (sender, receiver) = oneshot::channel();
-    if place.attached {
-        // Nothing but the end of the process ends this read, so that it is no task of the runtime.
-        std::thread::spawn(move || {
-            io::copy(&mut input, &mut io::sink()).ok();
-            sender.send(()).ok();
-        });
-    }
-    receiver
 }
 
 async fn job(storage: &dyn Storage, place: &Place) -> Result<JobSpec, ServeError> {

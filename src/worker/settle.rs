@@ -12,12 +12,12 @@ use super::{
 };
 use crate::{
     engine::Backoff,
-    protocol::{EventKind, ResultLine},
+    protocol::{EventKind, ResultLine, TargetKey},
     queue,
 };
 
-/// A target that was delivered this often without a final line stays as its last line says, until it is reconciled.
-const MOST_DELIVERIES: u32 = 5;
+/// A target that was tried this often without a final line stays as its last line says, until it is reconciled.
+const MOST_TRIES: u32 = 5;
 
 /// How often the queue is told of the end of a delivery.
 const SETTLE_TRIES: u32 = 8;
@@ -66,11 +66,30 @@ impl Deliver<'_> {
             return Err(Error::Result { target, source });
         }
         let early = fenced || self.held.is_draining();
-        let end = end_of(is_final, self.held.delivery.count, early);
+        let tries = if is_final || early {
+            0
+        } else {
+            self.tries(&key).await
+        };
+        let end = end_of(is_final, tries, early);
         if end == End::GiveBack && !early {
             self.pause().await;
         }
         self.settle(end).await
+    }
+
+    /// How often the target was tried without a last word. How often it was handed out says little where others have given
+    /// it back without a try.
+    async fn tries(&self, key: &TargetKey) -> u32 {
+        let handed_out = self.held.delivery.count;
+        if self.context.past.is_none() || handed_out < MOST_TRIES {
+            return handed_out;
+        }
+        // Where it cannot be known, the target comes back.
+        let past = self.past(key).await;
+        past.map_or(0, |past| {
+            u32::try_from(past.without_last_word()).unwrap_or(u32::MAX)
+        })
     }
 
     async fn keep(&self, line: &ResultLine) -> Result<(), ResultsError> {
@@ -130,8 +149,8 @@ impl Deliver<'_> {
 /// What follows for the message of a target from its line.
 ///
 /// An attempt that ended early goes back for another worker. One that nothing helps does not come back for ever.
-fn end_of(is_final: bool, count: u32, early: bool) -> End {
-    if is_final || (!early && count >= MOST_DELIVERIES) {
+fn end_of(is_final: bool, tries: u32, early: bool) -> End {
+    if is_final || (!early && tries >= MOST_TRIES) {
         End::Complete
     } else {
         End::GiveBack
@@ -144,7 +163,7 @@ mod tests {
 
     #[test]
     fn what_is_not_final_comes_back_but_not_for_ever() {
-        for (is_final, count, early, end) in [
+        for (is_final, tries, early, end) in [
             (true, 1, false, End::Complete),
             (true, 9, true, End::Complete),
             (false, 1, false, End::GiveBack),
@@ -155,9 +174,9 @@ mod tests {
             (false, 99, true, End::GiveBack),
         ] {
             assert_eq!(
-                end_of(is_final, count, early),
+                end_of(is_final, tries, early),
                 end,
-                "{is_final} {count} {early}"
+                "{is_final} {tries} {early}"
             );
         }
     }

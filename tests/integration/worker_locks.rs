@@ -204,6 +204,18 @@ fn a_build_that_has_not_read_the_ledger_says_rolled_back_only_where_no_other_can
 }
 
 #[test]
+fn a_worker_whose_locks_nobody_keeps_rolls_back_and_fails() {
+    let test = "worker_locks::a_worker_whose_locks_nobody_keeps";
+    let fleet = fleet(Platform::Sqlite, test).unwrap();
+    let working = Working::start(&fleet, Arc::new(Sqlite::new()), true);
+    working.queue.renewals(Renewals::Panics);
+    working.queue.hand_out(target(&fleet.server(), &fleet), 1);
+    let error = working.failure().to_string();
+    assert!(error.contains("message locks"), "{error}");
+    assert!(!runs(&fleet) && !fleet.has_table(0, "t"));
+}
+
+#[test]
 fn a_commit_that_was_sent_is_waited_for_whatever_becomes_of_the_lock() {
     let test = "worker_locks::a_commit_that_was_sent";
     let Some(fleet) = fleet(Platform::Postgres, test) else {

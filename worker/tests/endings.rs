@@ -151,3 +151,14 @@ fn nobody_works_for_a_run_that_nobody_conducts_when_nothing_is_left() {
     assert!(said.contains("nobody conducts the run any more"), "{said}");
     assert_eq!(world.ends("a"), DONE);
 }
+
+#[test]
+fn nobody_works_for_a_run_that_drains_and_that_nobody_conducts_whatever_is_left() {
+    let mut world = World::new();
+    world.send_each(&["a"]);
+    world.phase(Phase::Draining);
+    world.age_control(Duration::from_secs(3600));
+    let said = world.start("w").end_well();
+    assert!(said.contains("nobody conducts the run any more"), "{said}");
+    assert_eq!((world.starts("a"), world.left()), (0, (1, 0)));
+}

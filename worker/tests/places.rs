@@ -133,6 +133,44 @@ fn secrets_come_on_standard_input_and_stay_there() {
     }
 }
 
+#[test]
+fn a_job_without_secrets_waits_for_none() {
+    let mut world = World::new();
+    world.send_each(&["a"]);
+    let (given, giver) = std::io::pipe().unwrap();
+    let worker = world.start_with("w", given.into());
+    eventually("it is built", || world.has_final("a"));
+    world.phase(Phase::Closed);
+    worker.end_well();
+    drop(giver);
+}
+
+#[test]
+fn a_worker_that_waits_for_secrets_ends_at_a_signal() {
+    let world = World::with("SELECT 1;", |job| {
+        job.secrets = vec!["password".into()];
+    });
+    let (given, giver) = std::io::pipe().unwrap();
+    let worker = world.start_with("w", given.into());
+    worker.says("the secrets of the job are waited for");
+    worker.signal("TERM");
+    let said = worker.end_well();
+    assert!(said.contains("the work had not begun"), "{said}");
+    drop(giver);
+}
+
+#[test]
+fn secrets_are_not_waited_for_for_ever() {
+    let world = World::with("SELECT 1;", |job| {
+        job.secrets = vec!["password".into()];
+    });
+    let (given, giver) = std::io::pipe().unwrap();
+    let worker = world.start_with("w", given.into());
+    worker.says("needs the secrets password, and standard input has given nothing");
+    assert_eq!(worker.end().code(), Some(1));
+    drop(giver);
+}
+
 fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {

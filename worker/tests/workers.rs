@@ -120,7 +120,7 @@ fn a_worker_that_is_killed_in_a_build_leaves_it_to_another_and_there_is_one_effe
     world.send_each(&["a"]);
     let worker = world.start("w");
     eventually("the build runs", || {
-        world.is_written("a") && world.starts("a") == 1
+        world.is_written("a") && world.was_started_by("a", "w")
     });
     let id = worker.id();
     worker.kill();
@@ -131,7 +131,7 @@ fn a_worker_that_is_killed_in_a_build_leaves_it_to_another_and_there_is_one_effe
     world.phase(Phase::Closed);
     other.end_well();
     assert_eq!(world.ends("a"), DONE);
-    assert_eq!(world.starts("a"), 2);
+    assert!(world.was_started_by("a", "other"));
     assert!(world.is_built_once("a"));
 }
 
@@ -143,7 +143,7 @@ fn a_target_that_ends_its_worker_five_times_is_crashed() {
     for round in 1..=5 {
         let worker = world.start(&format!("w{round}"));
         eventually("the build runs", || {
-            world.starts("a") == round && world.is_written("a")
+            world.was_started_by("a", &format!("w{round}")) && world.is_written("a")
         });
         let id = worker.id();
         worker.kill();
@@ -154,7 +154,6 @@ fn a_target_that_ends_its_worker_five_times_is_crashed() {
     world.phase(Phase::Closed);
     worker.end_well();
     assert_eq!(world.ends("a"), [(State::Crashed, true)]);
-    assert_eq!(world.starts("a"), 5);
     assert_eq!(world.left(), (0, 0));
     assert!(!world.is_written("a"));
 }
@@ -187,7 +186,7 @@ fn a_target_that_was_committed_by_a_worker_that_died_is_committed_and_not_crashe
 #[test]
 fn a_worker_that_slept_over_its_lock_rolls_back_and_leaves_the_target_to_who_has_it() {
     let mut world = World::with(PACED, |job| {
-        job.limits.message_lock = Duration::from_secs(15);
+        job.limits.message_lock = Duration::from_secs(30);
         job.concurrency.limit = 1;
     });
     world.pace("a", 1);
@@ -198,7 +197,7 @@ fn a_worker_that_slept_over_its_lock_rolls_back_and_leaves_the_target_to_who_has
     eventually("the build was started", || world.starts("a") == 1);
     stop_outside_the_queue(&world, &sleeper);
     let other = world.start("other");
-    eventually("another has it", || world.starts("a") == 2);
+    eventually("another has it", || world.was_started_by("a", "other"));
     sleeper.signal("CONT");
     eventually("who lost it has let it go", || {
         world
@@ -219,13 +218,61 @@ fn a_worker_that_slept_over_its_lock_rolls_back_and_leaves_the_target_to_who_has
 
 /// Stops a worker where it does not keep the file of the queue locked for the others.
 fn stop_outside_the_queue(world: &World, worker: &Worker) {
-    loop {
-        worker.signal("STOP");
-        if world.wait(world.queue.create()).is_ok() {
-            return;
+    let free = || world.is_free(&world.queue_file());
+    eventually("it is stopped outside the queue", || {
+        worker.stop();
+        let is_outside = free();
+        if !is_outside {
+            worker.signal("CONT");
         }
-        worker.signal("CONT");
+        is_outside
+    });
+}
+
+#[test]
+fn a_target_that_others_gave_back_without_a_try_is_not_given_up() {
+    let mut world = World::new();
+    world.control.resumed = true;
+    world.phase(Phase::Open);
+    world.send_each(&["a"]);
+    fs::remove_file(world.database("a")).unwrap();
+    for _ in 0..6 {
+        let received = world.wait(world.queue.receive(Duration::from_secs(60)));
+        let delivery = received.unwrap().delivery().unwrap();
+        world.wait(world.queue.abandon(&delivery)).unwrap();
     }
+    let worker = world.start("w");
+    eventually("it is tried and not known", || !world.ends("a").is_empty());
+    assert_eq!(world.ends("a")[0], (State::Unknown, false));
+    // Now it is there.
+    world.target(&["a"]);
+    eventually("it is built", || world.has_final("a"));
+    world.phase(Phase::Closed);
+    worker.end_well();
+    assert!(world.is_built_once("a"));
+}
+
+#[test]
+fn a_target_that_comes_again_does_not_begin_before_its_start_is_told() {
+    let mut world = World::with(PACED, |_| {});
+    world.pace("a", 1);
+    world.send_each(&["a"]);
+    let received = world.wait(world.queue.receive(Duration::from_secs(60)));
+    let delivery = received.unwrap().delivery().unwrap();
+    world.wait(world.queue.abandon(&delivery)).unwrap();
+    // Where the folder of lines should be, no line can be stored.
+    let lines = world.results();
+    fs::write(&lines, "").unwrap();
+    let worker = world.start("w");
+    worker.says("result lines wait");
+    let tables = "SELECT count(*) FROM sqlite_master WHERE name <> 'pace'";
+    assert_eq!(world.value("a", tables), 0, "it has begun");
+    assert!(!world.is_written("a"), "it has begun");
+    fs::remove_file(&lines).unwrap();
+    eventually("it is built", || world.has_final("a"));
+    world.phase(Phase::Closed);
+    worker.end_well();
+    assert_eq!((world.ends("a"), world.starts("a")), (DONE.to_vec(), 1));
 }
 
 #[test]

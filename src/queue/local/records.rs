@@ -46,9 +46,12 @@ impl<'a> Records<'a> {
         self.kind != ConcurrencyType::Count
     }
 
-    /// When a lock ends that is given now.
+    /// When a lock ends that is given now: never before the moment that its holder reckons with, though the clock and the
+    /// duration were rounded down.
     pub(super) fn locked_until(&self) -> i64 {
-        self.now.saturating_add(milliseconds(self.lock))
+        self.now
+            .saturating_add(milliseconds(self.lock))
+            .saturating_add(2)
     }
 
     /// Whether the queue is closed; an error when it is removed.
@@ -301,6 +304,18 @@ fn held(row: &Row<'_>) -> rusqlite::Result<Held> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_does_not_end_before_the_moment_that_its_holder_reckons_with() {
+        let connection = Connection::open_in_memory().unwrap();
+        let lock = Duration::from_micros(2_000_900);
+        for _ in 0..100 {
+            let asked = Moment::now();
+            let records = Records::new(&connection, ConcurrencyType::Count, lock);
+            let until = Duration::from_millis(records.locked_until().unsigned_abs());
+            assert!(Moment::at(until) >= asked + lock);
+        }
+    }
 
     #[test]
     fn an_id_names_the_message_and_its_lock() {

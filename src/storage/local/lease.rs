@@ -15,11 +15,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    Error, InStore, Lease, LeaseId, Store, clock,
+    Error, InStore, Lease, LeaseId, Store,
     lock::{hash, lock},
     place::Place,
     write::metadata,
 };
+use crate::clock::{self, Moment};
 
 /// What stands in the file of a lease.
 #[derive(Serialize, Deserialize)]
@@ -160,9 +161,9 @@ fn holder(place: &Place, name: &str) -> io::Result<Holder> {
     let Ok(record) = serde_json::from_str::<Record>(&text) else {
         return Ok(Holder::Present(LeaseId(String::new())));
     };
-    let (id, now) = (LeaseId(record.id), clock::now());
+    let (id, now) = (LeaseId(record.id), seconds(Moment::now()));
     // A holder on another machine is judged by its lock alone.
-    if record.boot == now.boot && record.until < now.seconds {
+    if record.boot == boot() && record.until < now {
         return Ok(Holder::Lapsed(id));
     }
     Ok(Holder::Present(id))
@@ -186,14 +187,22 @@ fn take(path: &Path, name: &str, id: &LeaseId, duration: Duration) -> io::Result
     Ok(file)
 }
 
+/// The life of the machine, as far as it has a name.
+fn boot() -> String {
+    clock::boot_id().unwrap_or_default()
+}
+
+fn seconds(moment: Moment) -> f64 {
+    moment.since_zero().as_secs_f64()
+}
+
 /// Written over what stands there, so that it needs no room on the disk.
 fn write(file: &mut File, name: &str, id: &LeaseId, duration: Duration) -> io::Result<()> {
-    let now = clock::now();
     let record = Record {
         name: name.to_owned(),
         id: id.to_string(),
-        boot: now.boot,
-        until: now.seconds + duration.as_secs_f64(),
+        boot: boot(),
+        until: seconds(Moment::now() + duration),
     };
     let text = serde_json::to_vec(&record)?;
     file.rewind()?;

@@ -4,7 +4,6 @@
 //! the locks under which conditions are checked, new files until they get their name, and leases.
 
 mod append;
-mod clock;
 mod lease;
 mod list;
 mod lock;

@@ -16,10 +16,13 @@ use sbm::{
     package::{Limits, Package},
     protocol::{EventKind, JobSpec, ResultLine, Target},
     queue::{Counts, Dead, Delivery, DeliveryId, Error, Purpose, Queue, Received},
-    worker::{Shutdown, Worker, prepare::Prepared, run},
+    worker::{self, Shutdown, Worker, prepare::Prepared, run},
 };
 
-use super::fleet::{Fleet, Platform};
+use super::{
+    fleet::{Fleet, Platform},
+    live::eventually,
+};
 
 /// Long enough for a slow machine to renew in time, which happens after a quarter of it.
 const LOCK: Duration = Duration::from_secs(40);
@@ -34,6 +37,8 @@ pub(crate) enum Renewals {
     Lost,
     /// Nothing.
     Silent,
+    /// The program breaks down.
+    Panics,
 }
 
 /// Hands deliveries out one after the other.
@@ -150,6 +155,7 @@ impl Queue for Scripted {
             Renewals::Succeed => Ok(asked + LOCK),
             Renewals::Lost => Err(lost(delivery)),
             Renewals::Silent => std::future::pending().await,
+            Renewals::Panics => panic!("an answer that nobody has thought of"),
         }
     }
 
@@ -187,7 +193,7 @@ pub(crate) struct Working {
     pub(crate) queue: Arc<Scripted>,
     events: Subscription,
     lines: Vec<ResultLine>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<Result<(), worker::Error>>,
 }
 
 impl Working {
@@ -214,7 +220,7 @@ impl Working {
             let runtime = tokio::runtime::Runtime::new().unwrap();
             let shutdown = Shutdown::new();
             let work = run(Arc::new(worker), shared, &shutdown);
-            runtime.block_on(work).unwrap();
+            runtime.block_on(work)
         });
         Self {
             queue,
@@ -241,8 +247,14 @@ impl Working {
             thread::sleep(Duration::from_millis(20));
         }
         self.lines();
-        self.thread.join().unwrap();
+        self.thread.join().unwrap().unwrap();
         self.lines
+    }
+
+    /// Why it has ended, although its queue is not closed.
+    pub(crate) fn failure(self) -> worker::Error {
+        eventually("the worker ends", || self.thread.is_finished());
+        self.thread.join().unwrap().unwrap_err()
     }
 }
 

@@ -228,6 +228,13 @@ impl World {
             .count()
     }
 
+    /// Whether this worker has started the build of a database.
+    pub(crate) fn was_started_by(&self, name: &str, worker: &str) -> bool {
+        self.lines()
+            .iter()
+            .any(|line| line.worker == worker && line.target.databases().contains(&name))
+    }
+
     pub(crate) fn has_final(&self, name: &str) -> bool {
         self.ends(name).iter().any(|(_, is_final)| *is_final)
     }
@@ -292,9 +299,28 @@ impl World {
 
     /// Whether somebody's transaction writes to a database.
     pub(crate) fn is_written(&self, name: &str) -> bool {
-        let database = Connection::open(self.database(name)).unwrap();
+        !self.is_free(&self.database(name))
+    }
+
+    /// Whether nobody writes to this file.
+    pub(crate) fn is_free(&self, file: &Path) -> bool {
+        let database = Connection::open(file).unwrap();
         database.busy_timeout(Duration::ZERO).unwrap();
-        database.execute_batch("BEGIN IMMEDIATE").is_err()
+        database.execute_batch("BEGIN IMMEDIATE").is_ok()
+    }
+
+    /// The file of the queue.
+    pub(crate) fn queue_file(&self) -> PathBuf {
+        self.folder
+            .path()
+            .join("store/queues")
+            .join(format!("{JOB}.queue"))
+    }
+
+    /// The folder of result lines.
+    pub(crate) fn results(&self) -> PathBuf {
+        let results = self.paths().results();
+        self.container().join(results.trim_end_matches('/'))
     }
 }
 

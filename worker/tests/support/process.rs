@@ -37,6 +37,24 @@ impl Worker {
         assert!(sent.success(), "{name}");
     }
 
+    /// Stops it, and returns when nothing in it runs any more.
+    pub(crate) fn stop(&self) {
+        self.signal("STOP");
+        let tasks = format!("/proc/{}/task", self.child.id());
+        let is_stopped = |task: fs::DirEntry| {
+            // A thread that has ended meanwhile does not run either.
+            let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            stat.rsplit(')')
+                .next()
+                .is_none_or(|rest| rest.trim_start().starts_with(['T', 'Z']) || rest.is_empty())
+        };
+        // Elsewhere than on Linux it is taken on trust.
+        eventually("the worker has stopped", || match fs::read_dir(&tasks) {
+            Ok(tasks) => tasks.filter_map(Result::ok).all(is_stopped),
+            Err(_) => true,
+        });
+    }
+
     /// Ends it in the middle of whatever it does.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
