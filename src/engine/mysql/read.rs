@@ -116,7 +116,7 @@ fn tells_columns(query: &str) -> bool {
 /// for the answer as text.
 async fn ask(connection: &mut Conn, query: &str, reader: &Reader) -> Result<Whole, MysqlError> {
     let statement = connection.prep(query).await?;
-    let is_empty = statement.columns().is_empty();
+    let is_empty = statement.num_columns() == 0;
     connection.close(statement).await?;
     if is_empty && tells_columns(query) {
         return Ok(Whole::NoTable);
