@@ -2,6 +2,7 @@
 # Runs every test, with private servers of PostgreSQL and MariaDB that live only as long as the tests do.
 #
 # Arguments go to `cargo test`: ./test.sh --lib settings
+# Any other command gets the same servers by: ./test.sh --run COMMAND ARGUMENTS
 # The last line says how many tests passed, failed and were skipped. Needs Rust and OpenSSL; a missing server is
 # installed when this is a Debian-like system and the user is root.
 set -euo pipefail
@@ -31,6 +32,10 @@ main() {
     chmod a+rw "$SBM_TEST_SKIPPED_FILE"
 
     local code=0
+    if [[ ${1:-} == --run ]]; then
+        run_in_group "${@:2}" || code=$?
+        exit "$code"
+    fi
     run_tests "$@" || code=$?
     show_count "$code"
 }
@@ -283,11 +288,15 @@ stop_mariadb() {
 
 # --- Tests ---
 
-# In their own process group, so that a signal to this script ends all of them at once, and a Ctrl-C that a test sends itself
-# is not blocked as it would be for other background processes.
 run_tests() {
+    run_in_group cargo test --workspace --no-fail-fast "$@"
+}
+
+# In a process group of its own, so that a signal to this script ends all of it at once, and a Ctrl-C that a test sends itself
+# is not blocked as it would be for other background processes. The output is kept in a file, too.
+run_in_group() {
     set -m
-    (set -o pipefail; cargo test --workspace --no-fail-fast "$@" 2>&1 </dev/null | tee "$work/output") &
+    (set -o pipefail; "$@" 2>&1 </dev/null | tee "$work/output") &
     job=$!
     set +m
     local code=0
