@@ -114,17 +114,55 @@ const COLUMNS: usize = 16;
 /// Rows in one statement at most: 16 parameters each, and SQL Server allows 2,100 in all.
 const ROWS_PER_STATEMENT: usize = 131;
 
-/// Text in one statement at most, unless one row has more: a server takes packets up to a limit of its own.
+/// The bytes of one statement at most, unless one row has more.
 const BYTES_PER_STATEMENT: usize = 1024 * 1024;
 
-/// The rows in portions for one statement each.
-fn chunks<'a, 'b>(rows: &'a [Row<'b>]) -> impl Iterator<Item = &'a [Row<'b>]> {
+/// The beginning that is recorded of a text that the server would not take whole. Its hash is recorded in any case.
+const TEXT_PART: usize = 64 * 1024;
+
+/// What a statement has besides its rows, and a row besides its texts.
+const STATEMENT_BYTES: usize = 1024;
+const ROW_BYTES: usize = 1024;
+
+/// How much a row takes of a statement, its text aside.
+fn bytes_without_text(run: &Run, row: &Row<'_>) -> usize {
+    let texts = [
+        &run.package,
+        &run.package_hash,
+        &run.user,
+        &run.requested_by,
+        &run.description,
+        row.file,
+        row.hash,
+        row.tag,
+    ];
+    ROW_BYTES + texts.iter().map(|text| text.len()).sum::<usize>()
+}
+
+/// The row with as much of its text as a server takes in statements of `longest` bytes.
+fn cut<'a>(run: &Run, row: &Row<'a>, longest: usize) -> Row<'a> {
+    let mut row = row.clone();
+    let room = longest.saturating_sub(STATEMENT_BYTES + bytes_without_text(run, &row));
+    if row.text.len() > room {
+        let end = row.text.floor_char_boundary(room.min(TEXT_PART));
+        row.text = row.text.get(..end).unwrap_or_default();
+    }
+    row
+}
+
+/// The rows in portions for one statement each, of which a server takes `longest` bytes.
+fn chunks<'a, 'b>(
+    run: &'a Run,
+    rows: &'a [Row<'b>],
+    longest: usize,
+) -> impl Iterator<Item = &'a [Row<'b>]> {
+    let most = BYTES_PER_STATEMENT.min(longest.saturating_sub(STATEMENT_BYTES));
     let mut rest = rows;
     std::iter::from_fn(move || {
         let mut bytes = 0;
         let fits = |row: &&Row<'_>| {
-            bytes += row.text.len();
-            bytes <= BYTES_PER_STATEMENT
+            bytes += row.text.len() + bytes_without_text(run, row);
+            bytes <= most
         };
         let count = rest
             .iter()
@@ -146,7 +184,9 @@ pub async fn insert(
 ) -> Result<(), Error> {
     let commit_date = Timestamp::now();
     let table = session.table_name(Table::Audit);
-    for chunk in chunks(rows) {
+    let longest = session.longest_statement().unwrap_or(usize::MAX);
+    let rows: Vec<Row<'_>> = rows.iter().map(|row| cut(run, row, longest)).collect();
+    for chunk in chunks(run, &rows, longest) {
         let places = vec![format!("({})", vec!["?"; COLUMNS].join(", ")); chunk.len()].join(", ");
         let sql = format!(
             "INSERT INTO {table} (BuildFileName, ScriptFileName, ScriptId, ScriptFileHash, CommitDate, Sequence, \
@@ -218,4 +258,73 @@ pub async fn already_run(
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run() -> Run {
+        let text = |chars: usize| "ä".repeat(chars);
+        Run {
+            package: text(NAME_CHARS),
+            package_hash: text(64),
+            user: text(50),
+            requested_by: text(256),
+            description: text(DESCRIPTION_CHARS),
+        }
+    }
+
+    fn row(text: &str) -> Row<'_> {
+        Row {
+            file: "a.sql",
+            id: Uuid::nil(),
+            hash: "hash",
+            text,
+            tag: "tag",
+            sequence: 0,
+            started: Timestamp::UNIX_EPOCH,
+            finished: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn no_statement_is_longer_than_what_the_server_takes() {
+        let run = run();
+        for longest in [16 * 1024, 100_000, 1024 * 1024, usize::MAX] {
+            let texts: Vec<String> = [1, 5_000, 20_000, 90_000, 99_999, 1_048_000, 1024 * 1024]
+                .iter()
+                .map(|chars| "SELECT 1;".repeat(chars / 9))
+                .collect();
+            let rows: Vec<Row<'_>> = texts
+                .iter()
+                .cycle()
+                .take(200)
+                .map(|text| cut(&run, &row(text), longest))
+                .collect();
+            let mut seen = 0;
+            for chunk in chunks(&run, &rows, longest) {
+                let bytes: usize = chunk
+                    .iter()
+                    .flat_map(|row| values(&run, "database", Timestamp::UNIX_EPOCH, row))
+                    .map(|value| value.as_text().map_or(16, str::len))
+                    .sum();
+                assert!(bytes < longest, "{bytes} of {longest}");
+                assert!(!chunk.is_empty() && chunk.len() <= ROWS_PER_STATEMENT);
+                seen += chunk.len();
+            }
+            assert_eq!(seen, rows.len(), "{longest}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_cut_only_where_the_server_would_not_take_it() {
+        let (run, text) = (run(), "ä".repeat(200_000));
+        assert_eq!(cut(&run, &row(&text), usize::MAX).text, text);
+        assert_eq!(cut(&run, &row(&text), 450_000).text, text);
+        assert_eq!(cut(&run, &row(&text), 400_001).text.len(), TEXT_PART);
+        let short = cut(&run, &row(&text), 20_000).text;
+        assert!(!short.is_empty() && short.len() < 20_000);
+        assert_eq!(cut(&run, &row(&text), 10).text, "");
+    }
 }

@@ -54,6 +54,9 @@ pub enum Error {
     /// The connection is gone, or its state is not known.
     #[error("lost the connection: {0}")]
     Lost(String),
+    /// The connection is gone in the middle of a build that may have written to tables which no rollback reaches.
+    #[error("lost the connection: {0}; what was written to tables without transactions stays")]
+    Kept(String),
 }
 
 /// What became of the build's transaction when a batch failed.
@@ -63,7 +66,7 @@ pub enum TransactionFate {
     Alive,
     /// The server rolled it back as a whole; nothing of it remains.
     RolledBack,
-    /// A script ended it; a part may be committed.
+    /// A script ended it, or wrote to tables that know no transactions; a part may be there to stay.
     EndedByScript,
 }
 
@@ -128,7 +131,7 @@ impl Error {
         match self {
             Self::Sql(error) => error.fate,
             Self::Timeout { fate, .. } => *fate,
-            Self::TransactionEnded => TransactionFate::EndedByScript,
+            Self::TransactionEnded | Self::Kept(_) => TransactionFate::EndedByScript,
             // The connection is dropped, and a transaction whose COMMIT was never sent cannot commit.
             _ => TransactionFate::RolledBack,
         }

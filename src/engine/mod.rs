@@ -130,7 +130,7 @@ pub trait Session: Debug + Send {
     async fn commit(&mut self) -> Result<(), Error>;
 
     /// Rolls back. [`Error::TransactionEnded`] when the server says that a script has committed the build's transaction
-    /// unnoticed. Dropping the session rolls back as well, but tells nobody when it is done.
+    /// unnoticed, [`Error::Kept`] when a connection is gone that may have left something. Dropping the session rolls back as well, but tells nobody when it is done.
     async fn rollback(&mut self) -> Result<(), Error>;
 
     /// Runs one statement of our own with `?` placeholders; the number of rows it changed.
@@ -155,6 +155,12 @@ pub trait Session: Debug + Send {
 
     /// The columns of one of our tables in the ledger schema; empty when there is no such table.
     async fn columns(&mut self, table: schema::Table) -> Result<Vec<schema::Column>, Error>;
+
+    /// The name under which the ledger knows the database that was logged in to as `given`: one database has one such name,
+    /// however target lists write it.
+    fn database_name(&self, given: &str) -> String {
+        given.to_owned()
+    }
 
     /// The bytes of the longest statement that the server takes, where it has a limit that it tells.
     fn longest_statement(&self) -> Option<usize> {

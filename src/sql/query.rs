@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::{
     Dialect, Lexer, TokenKind, statements,
-    words::{Code, code},
+    words::{Code, code, plain_code},
 };
 
 /// Where the one query of `text` is, without separators, comments and `GO` around it; otherwise, why it is none.
@@ -34,7 +34,13 @@ pub fn single_query(text: &str, dialect: Dialect) -> Result<Range<usize>, String
         Dialect::TSql => check_tsql(&words)?,
         Dialect::MySql => {
             refuse(&words, &["INTO"])?;
-            // In a comment that the server runs, or behind a `DELIMITER`.
+            if plain_code(statement, dialect).any(|word| word.kind == TokenKind::ExecutableComment)
+            {
+                return Err(
+                    "it holds a comment that some servers run and others do not (`/*!`)".into(),
+                );
+            }
+            // Behind a `DELIMITER`.
             if words.iter().any(|word| word.kind == TokenKind::Separator) {
                 return Err("it holds several statements where one is allowed".into());
             }
@@ -284,6 +290,8 @@ mod tests {
                 "SELECT 1 INTO @a",
                 "SELECT 1 /*!50000 INTO OUTFILE '/tmp/x' */",
                 "/*! DELETE FROM t */",
+                "/*!99999 SELECT */ DELETE FROM t",
+                "SELECT 1 /*!99999 , 2 */",
             ],
         );
     }

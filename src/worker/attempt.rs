@@ -14,7 +14,7 @@ use super::{
     prepare::{PreparedBatch, PreparedScript},
 };
 use crate::{
-    engine::{Error, Mode, Session, audit, connect_with_retry, ledger, schema},
+    engine::{Error, Mode, Session, TransactionFate, audit, connect_with_retry, ledger, schema},
     protocol::{ErrorReport, State, Target, TargetKey},
 };
 
@@ -58,14 +58,16 @@ pub(super) enum Retry {
 }
 
 impl Halt {
-    /// The end of an attempt in which nothing was committed.
+    /// The end of an attempt in which nothing was committed, unless the error says otherwise.
     pub(super) fn rolled_back(error: &Error, report: ErrorReport) -> Self {
         let (state, is_final) = match error {
             Error::Busy { .. } => (State::Busy, true),
             Error::Stopped => (State::RolledBack, false),
+            error if error.fate() == TransactionFate::EndedByScript => (State::Failed, true),
             _ => (State::RolledBack, true),
         };
         let retry = match error {
+            _ if state != State::RolledBack => Retry::No,
             Error::Timeout { .. } => Retry::Timeout,
             // Logins have been repeated already.
             Error::Connect { .. } => Retry::No,
@@ -214,7 +216,7 @@ impl<'a> Attempt<'a> {
         Ok(())
     }
 
-    async fn open(&mut self, name: &str) -> Result<(Box<dyn Session>, bool), Error> {
+    pub(super) async fn open(&mut self, name: &str) -> Result<(Box<dyn Session>, bool), Error> {
         let engine = &*self.worker.engine;
         let server = &self.target.server;
         let mut session =
@@ -341,8 +343,12 @@ impl<'a> Attempt<'a> {
         };
         let row = ledger::Row {
             run_id: self.worker.job.run_id,
-            key: self.key.clone(),
-            database: database.name.clone(),
+            // The row is found by the key that wrote it: one database may be reached by two.
+            key: database
+                .row
+                .as_ref()
+                .map_or_else(|| self.key.clone(), |row| row.key.clone()),
+            database: database.session.database_name(&database.name),
             attempt,
             package_sha256: self.worker.job.package.sha256.clone(),
             worker: self.worker.name.clone(),

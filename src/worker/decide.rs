@@ -179,7 +179,8 @@ async fn read_row(database: &mut Database, run_id: Uuid) -> Result<Option<ledger
     if !database.has_tables && session.columns(Table::Ledger).await?.is_empty() {
         return Ok(None);
     }
-    ledger::read(session, run_id, &database.name).await
+    let known_as = session.database_name(&database.name);
+    ledger::read(session, run_id, &known_as).await
 }
 
 #[cfg(test)]

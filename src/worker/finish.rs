@@ -204,7 +204,7 @@ impl Attempt<'_> {
             };
             self.log
                 .line(&format!("rollback in {}: {error}", database.name));
-            if matches!(error, Error::TransactionEnded) {
+            if matches!(error, Error::TransactionEnded | Error::Kept(_)) {
                 committed.push(database.name.clone());
             }
         }
@@ -257,12 +257,18 @@ impl Attempt<'_> {
         // The lock went with the transaction; the row is a transaction of its own.
         let never = CancellationToken::new();
         let name = self.databases[index].name.clone();
+        let session = &mut self.databases[index].session;
+        match session.lock(Mode::Transactional, AFTERWARDS, &never).await {
+            Err(Error::Lost(_) | Error::Kept(_)) => {
+                let (session, _) = self.open(&name).await?;
+                self.databases[index].session = session;
+            }
+            locked => locked?,
+        }
         let session = &mut *self.databases[index].session;
-        session
-            .lock(Mode::Transactional, AFTERWARDS, &never)
-            .await?;
         session.begin().await?;
-        let row = ledger::read(session, self.worker.job.run_id, &name).await?;
+        let known_as = session.database_name(&name);
+        let row = ledger::read(session, self.worker.job.run_id, &known_as).await?;
         self.databases[index].row = row;
         self.write_row(index, ledger::Progress::Failed, why).await?;
         self.databases[index].session.commit().await

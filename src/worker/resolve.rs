@@ -155,7 +155,8 @@ async fn row(
     if session.columns(Table::Ledger).await?.is_empty() {
         return Ok(None);
     }
-    let row = ledger::read(session, worker.job.run_id, database).await?;
+    let known_as = session.database_name(database);
+    let row = ledger::read(session, worker.job.run_id, &known_as).await?;
     Ok(row.map(|row| row.state))
 }
 

@@ -114,12 +114,14 @@ impl Attempt<'_> {
     }
 
     async fn begin_script(&mut self, index: usize) -> Result<(), Halt> {
+        let mode = self.mode();
         let database = &mut self.databases[index];
-        database
-            .session
-            .begin_script()
-            .await
-            .map_err(|error| Self::halt(&database.name, &error))
+        let begun = database.session.begin_script().await;
+        begun.map_err(|error| match mode {
+            Mode::Transactional => Self::halt(&database.name, &error),
+            // The scripts before it stand.
+            Mode::Autocommit => failed(attempt::report(&database.name, &error)),
+        })
     }
 
     async fn mark(&mut self, index: usize, savepoint: &str) -> Result<(), Halt> {

@@ -266,6 +266,7 @@ const MYSQL: Words = Words {
         "SELECT 1; COMMIT; DELETE FROM t",
         "SELECT 1 /*! ; COMMIT; DELETE FROM t */",
         "/*! DELETE FROM t */",
+        "/*!99999 SELECT */ DELETE FROM t",
         "DELIMITER //\nSELECT 1; COMMIT; DELETE FROM t//",
         "SELECT id FROM t INTO OUTFILE 'out'",
         "SELECT changes()",

@@ -96,6 +96,7 @@ impl MySqlSession {
             return Err(self.lost());
         };
         let id = connection.id();
+        self.has_run = true;
         let work = send(connection, statement.text, statement.warnings);
         match self.guarded(id, statement.left, stop, work).await {
             Guarded::Done(Ok(ran)) => {
@@ -107,10 +108,7 @@ impl MySqlSession {
                 }
             }
             Guarded::Done(Err(error)) => {
-                let error = convert::statement_error(&error);
-                if matches!(error, Error::Lost(_)) {
-                    link.take();
-                }
+                let error = self.failure(&mut link, &error);
                 drop(link);
                 Err(self.complete(error, statement).await)
             }
@@ -122,12 +120,17 @@ impl MySqlSession {
                     link.take();
                 }
                 drop(link);
-                let fate = self.fate(statement.kind, None).await;
-                Err(if stopped {
-                    Error::Stopped
-                } else {
-                    let timeout = statement.timeout;
-                    Error::Timeout { timeout, fate }
+                // What was to be cancelled may have ended by an error of its own just then.
+                let code = match done {
+                    Some(Err(MysqlError::Server(answer))) => Some(answer.code),
+                    _ => None,
+                };
+                let fate = self.fate(statement.kind, code).await;
+                let timeout = statement.timeout;
+                Err(match (stopped, fate) {
+                    (true, TransactionFate::EndedByScript) => Error::TransactionEnded,
+                    (true, _) => Error::Stopped,
+                    (false, fate) => Error::Timeout { timeout, fate },
                 })
             }
         }
@@ -145,31 +148,38 @@ impl MySqlSession {
         };
         let within = convert::syntax_place(statement.text, &error);
         error.offset = Some(statement.range.start + within.unwrap_or(0));
-        error.fate = self.fate(statement.kind, error.code.as_deref()).await;
+        let code = error.code.as_deref().and_then(|code| code.parse().ok());
+        error.fate = self.fate(statement.kind, code).await;
+        error.transient &= error.fate != TransactionFate::EndedByScript;
         Error::Sql(error)
     }
 
     /// After a statement that failed with `code`, or was cancelled: what became of the transaction, by the flag that comes
     /// with every answer.
-    async fn fate(&mut self, kind: Option<HazardKind>, code: Option<&str>) -> TransactionFate {
+    async fn fate(&mut self, kind: Option<HazardKind>, code: Option<u16>) -> TransactionFate {
         if self.mode == Mode::Autocommit {
             return TransactionFate::Alive;
         }
-        if self.statement("DO 0".into(), CHECK).await.is_err() {
-            self.drop_connection().await;
-            return TransactionFate::RolledBack;
-        }
-        let unknown = kind == Some(HazardKind::MayCommit) && code != Some(convert::SYNTAX);
-        if self.in_transaction && !unknown {
-            return TransactionFate::Alive;
-        }
-        let by_server = code
-            .and_then(|code| code.parse().ok())
-            .is_some_and(convert::rolls_back);
-        if ends_transaction(kind) && !by_server {
+        let by_server = code.is_some_and(convert::rolls_back);
+        // Asked first: the next statement clears what the server said.
+        let left = by_server && self.error_left_some().await.unwrap_or(true);
+        let whole = if left || self.may_have_left() || ends_transaction(kind) {
             TransactionFate::EndedByScript
         } else {
             TransactionFate::RolledBack
+        };
+        if self.statement("DO 0".into(), CHECK).await.is_err() {
+            self.drop_connection().await;
+            return whole;
+        }
+        let unknown = kind == Some(HazardKind::MayCommit) && code != Some(convert::SYNTAX);
+        if self.in_transaction && !unknown {
+            TransactionFate::Alive
+        } else if by_server {
+            whole
+        } else {
+            // Somebody has ended it, and the server has not said that it was the server.
+            TransactionFate::EndedByScript
         }
     }
 

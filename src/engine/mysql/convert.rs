@@ -45,7 +45,7 @@ const LOST: &[u16] = &[
 const NOT_COMMITTED: &[u16] = &[1205, 1213, 1290, 1568, 1792, 1836, 3101];
 
 /// Errors with which the server rolls back the whole transaction, or may do so by its settings.
-const ROLLED_BACK: &[u16] = &[1205, 1213, 1614, 1637, 3101];
+const ROLLED_BACK: &[u16] = &[1020, 1205, 1206, 1213, 1614, 1637, 3101];
 
 /// Whether a COMMIT that was answered with `code` has certainly not committed.
 pub(super) fn is_certain(code: u16) -> bool {
@@ -168,11 +168,11 @@ pub(super) fn refused(message: String, offset: usize) -> Error {
 }
 
 /// `ER_PARSE_ERROR`: the statement was not understood, so nothing of it ran.
-pub(super) const SYNTAX: &str = "1064";
+pub(super) const SYNTAX: u16 = 1064;
 
 /// Where in `statement` an error of its syntax is. Of other errors servers tell no place.
 pub(super) fn syntax_place(statement: &str, error: &SqlError) -> Option<usize> {
-    (error.code.as_deref() == Some(SYNTAX))
+    (error.code.as_deref() == Some(SYNTAX.to_string().as_str()))
         .then(|| place(statement, &error.message))
         .flatten()
 }

@@ -31,36 +31,57 @@ pub(super) fn lock_name(database: &str) -> String {
     format!("sbm-{hex}")
 }
 
-const FACTS: &str =
-    "SELECT DATABASE(), @@lower_case_table_names, @@global.read_only, @@max_allowed_packet";
+/// The one name of a database: where the server compares names without regard to case, in lower case.
+fn folded_name(database: &str, lower_case_table_names: &str) -> String {
+    if lower_case_table_names == "0" {
+        database.to_owned()
+    } else {
+        database.to_lowercase()
+    }
+}
+
+const FACTS: &str = "SELECT DATABASE(), @@lower_case_table_names, @@max_allowed_packet";
+
+/// Whether the server can be written to, and whether the database has a table that no rollback reaches.
+const WRITABLE: &str = "SELECT @@global.read_only, EXISTS (SELECT 1 FROM information_schema.TABLES t \
+    LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE \
+    WHERE t.TABLE_SCHEMA = DATABASE() AND t.TABLE_TYPE = 'BASE TABLE' \
+    AND t.ENGINE IS NOT NULL AND COALESCE(e.TRANSACTIONS, 'NO') <> 'YES')";
 
 impl MySqlSession {
-    /// Asks the server what its database is called, and whether it can be written to.
+    /// Asks the server what its database is called, and how much it takes.
     pub(super) async fn learn(&mut self) -> Result<(), Error> {
         let rows = self.query_text(FACTS).await?;
         let cells = rows.into_iter().next().unwrap_or_default();
-        let [Value::Text(database), case, read_only, packet] = cells.as_slice() else {
+        let [Value::Text(database), case, packet] = cells.as_slice() else {
             return Err(Error::Lost(
                 "the server does not say which database this is".into(),
             ));
         };
         let text = |value: &Value| value.as_text().unwrap_or_default().to_owned();
-        if !matches!(text(read_only).to_uppercase().as_str(), "0" | "OFF") {
+        self.database.clone_from(database);
+        self.folded_name = folded_name(database, &text(case));
+        self.lock_name = lock_name(&self.folded_name);
+        self.max_packet = text(packet).parse().unwrap_or(usize::MAX);
+        Ok(())
+    }
+
+    /// A build has no place on a replica, and has to know what it could not take back.
+    async fn check_writable(&mut self) -> Result<(), Error> {
+        let rows = self.query_text(WRITABLE).await?;
+        let cells = rows.into_iter().next().unwrap_or_default();
+        let text = |index: usize| {
+            let cell = cells.get(index).and_then(Value::as_text);
+            cell.unwrap_or_default().to_uppercase()
+        };
+        if !matches!(text(0).as_str(), "0" | "OFF") {
             // During a failover the next login may reach the primary.
             self.drop_connection().await;
             return Err(Error::Lost(
                 "the server is read-only, as a replica is".into(),
             ));
         }
-        // Where names are compared without regard to case, one database has one lock, however a list writes it.
-        let folded = text(case) != "0";
-        self.database.clone_from(database);
-        self.lock_name = lock_name(&if folded {
-            database.to_lowercase()
-        } else {
-            database.clone()
-        });
-        self.max_packet = text(packet).parse().unwrap_or(usize::MAX);
+        self.has_lasting_tables = text(1) != "0";
         Ok(())
     }
 
@@ -69,6 +90,7 @@ impl MySqlSession {
         wait: Duration,
         stop: &CancellationToken,
     ) -> Result<(), Error> {
+        self.check_writable().await?;
         let seconds = wait.as_millis().div_ceil(1_000).min(31_536_000);
         let sql = format!("SELECT GET_LOCK('{}', {seconds})", self.lock_name);
         let limit = wait.saturating_add(Duration::from_secs(30));
@@ -173,5 +195,13 @@ mod tests {
         assert!(lock_name(&long).len() <= 64);
         assert_ne!(lock_name("a"), lock_name("b"));
         assert_eq!(lock_name("a"), lock_name("a"));
+    }
+
+    #[test]
+    fn a_database_has_one_name_where_the_server_folds_names() {
+        for (case, same) in [("0", false), ("1", true), ("2", true)] {
+            let names = ["Client7", "client7"].map(|name| folded_name(name, case));
+            assert_eq!(names[0] == names[1], same, "{case}");
+        }
     }
 }

@@ -66,10 +66,14 @@ impl Changes {
             Some("USE") => self.database = true,
             _ => {}
         }
-        let own = words
-            .iter()
-            .filter(|word| word.starts_with('@') && !word.starts_with("@@") && word.len() > 1);
-        self.user_variables.extend(own.cloned());
+        let own = words.iter().enumerate().filter(|(index, word)| {
+            is_variable(word)
+                && !index
+                    .checked_sub(1)
+                    .is_some_and(|before| names_account(words.get(before)))
+        });
+        self.user_variables
+            .extend(own.map(|(_, word)| word.clone()));
     }
 
     /// The names on the left of a `SET`, and the forms that have no name.
@@ -150,6 +154,23 @@ impl Changes {
             tried: single,
         }
     }
+}
+
+/// The characters that the name of a variable may have.
+const LONGEST_NAME: usize = 64;
+
+/// Whether `word` is a variable of the script's own. Names that no server takes could not be set to NULL either.
+fn is_variable(word: &str) -> bool {
+    let Some(name) = word.strip_prefix('@') else {
+        return false;
+    };
+    let bare = name.trim_matches(['`', '\'', '"']);
+    !name.starts_with('@') && (1..=LONGEST_NAME).contains(&bare.chars().count())
+}
+
+/// Whether an `@` behind `word` belongs to the name of an account, as in `'user'@'host'`.
+fn names_account(word: Option<&String>) -> bool {
+    word.is_some_and(|word| word.ends_with(['\'', '"', '`']) && !word.starts_with('@'))
 }
 
 /// Statements that bring a session back to where it began.
@@ -244,6 +265,23 @@ mod tests {
                 "SET SESSION max_error_count = DEFAULT",
                 "SET SESSION sort_buffer_size = DEFAULT"
             ]
+        );
+    }
+
+    #[test]
+    fn accounts_and_impossible_names_are_no_variables() {
+        let long = format!("SET @{} = 1", "x".repeat(65));
+        let statements = [
+            "CREATE USER 'a'@'localhost', `b`@`%`, \"c\"@\"::1\", d@localhost, e@'%'",
+            "SELECT 1 INTO @``",
+            &long,
+        ];
+        let undo = undo(&statements);
+        assert!(
+            undo.certain
+                .iter()
+                .all(|sql| !sql.contains('`') && !sql.contains("::1") && !sql.contains("xxx")),
+            "{undo:?}"
         );
     }
 

@@ -84,6 +84,7 @@ async fn in_transaction(
         (Some(Ok(Whole::Rows(rows))), None) => Ok(rows),
         (Some(Ok(Whole::Rows(rows))), Some(reason)) => reader.ended(reason, rows),
         (Some(Ok(Whole::SecondTable)), _) => Err(second_table()),
+        (Some(Ok(Whole::NoTable)), _) => Err(Error::NotAQuery("it gives no table".into())),
         (
             Some(Err(
                 Refused::Begin(MysqlError::Server(answer))
@@ -117,15 +118,33 @@ enum Refused {
 enum Whole {
     Rows(u64),
     SecondTable,
+    NoTable,
+}
+
+/// Of other statements that only read, servers tell the columns when they run.
+const TELLS_COLUMNS: &[&str] = &["SELECT", "WITH", "VALUES", "TABLE"];
+
+/// Whether a server that has prepared `query` has told its columns, if it has any.
+fn tells_columns(query: &str) -> bool {
+    let word: String = query
+        .trim_start_matches(|character: char| character == '(' || character.is_whitespace())
+        .chars()
+        .take_while(char::is_ascii_alphabetic)
+        .collect();
+    TELLS_COLUMNS.contains(&word.to_ascii_uppercase().as_str())
 }
 
 /// Lets the server prepare the query, which it only does with a single statement, whatever it takes for a string; then asks
 /// for the answer as text.
 async fn ask(connection: &mut Conn, query: &str, reader: &Reader) -> Result<Whole, MysqlError> {
     let statement = connection.prep(query).await?;
+    let is_empty = statement.num_columns() == 0;
     connection.close(statement).await?;
     if reader.is_over() {
         return Ok(Whole::Rows(0));
+    }
+    if is_empty && tells_columns(query) {
+        return Ok(Whole::NoTable);
     }
     let mut result = connection.query_iter(query).await?;
     let columns = result.columns().unwrap_or_default();

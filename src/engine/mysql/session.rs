@@ -48,7 +48,13 @@ pub(super) struct MySqlSession {
     pub(super) mode: Mode,
     /// The server's name for the database.
     pub(super) database: String,
+    /// The same in lower case where the server folds names: one database has one such name.
+    pub(super) folded_name: String,
     pub(super) lock_name: String,
+    /// Whether the database has tables whose engine knows no transactions.
+    pub(super) has_lasting_tables: bool,
+    /// Whether a statement of a script has been sent.
+    pub(super) has_run: bool,
     /// The longest command that the server takes, in bytes.
     pub(super) max_packet: usize,
     /// Whether the server has said with its last answer that a transaction is open.
@@ -74,7 +80,10 @@ impl MySqlSession {
             keep_alive: None,
             mode: Mode::Transactional,
             database: String::new(),
+            folded_name: String::new(),
             lock_name: String::new(),
+            has_lasting_tables: false,
+            has_run: false,
             max_packet: usize::MAX,
             in_transaction: false,
             changes: Changes::default(),
@@ -84,7 +93,32 @@ impl MySqlSession {
     }
 
     pub(super) fn lost(&self) -> Error {
-        Error::Lost("it was dropped".into())
+        self.gone("it was dropped".into())
+    }
+
+    /// The connection is gone, for this reason. What that means depends on what may have been written.
+    pub(super) fn gone(&self, why: String) -> Error {
+        if self.may_have_left() {
+            Error::Kept(why)
+        } else {
+            Error::Lost(why)
+        }
+    }
+
+    /// Whether a build that is rolled back may leave something in a table whose engine knows no transactions.
+    pub(super) fn may_have_left(&self) -> bool {
+        self.mode == Mode::Transactional && self.has_lasting_tables && self.has_run
+    }
+
+    /// An error of a statement. The connection is dropped when it did not survive.
+    pub(super) fn failure(&self, link: &mut Option<Conn>, error: &MysqlError) -> Error {
+        match convert::statement_error(error) {
+            Error::Lost(why) => {
+                link.take();
+                self.gone(why)
+            }
+            error => error,
+        }
     }
 
     /// Waits for `work`, in which the connection `id` talks to the server; cancels it there after `limit` or on `stop`.
@@ -149,23 +183,14 @@ impl MySqlSession {
         let work = work(connection);
         let Guarded::Done(done) = self.guarded(id, limit, &never, work).await else {
             link.take();
-            return Err(Error::Lost(format!(
-                "no answer within {} s",
-                limit.as_secs()
-            )));
+            return Err(self.gone(format!("no answer within {} s", limit.as_secs())));
         };
         match done {
             Ok(done) => {
                 self.in_transaction = link.as_ref().is_some_and(is_in_transaction);
                 Ok(done)
             }
-            Err(error) => {
-                let error = convert::statement_error(&error);
-                if matches!(error, Error::Lost(_)) {
-                    link.take();
-                }
-                Err(error)
-            }
+            Err(error) => Err(self.failure(&mut link, &error)),
         }
     }
 
@@ -208,7 +233,7 @@ impl MySqlSession {
         }
         for sql in undo.tried {
             match self.statement(sql, OWN_STATEMENT).await {
-                Err(error @ Error::Lost(_)) => return Err(error),
+                Err(error @ (Error::Lost(_) | Error::Kept(_))) => return Err(error),
                 Err(error) => log::debug!("{}: {error}", self.dial.place),
                 Ok(_) => {}
             }
@@ -220,10 +245,20 @@ impl MySqlSession {
 
     /// Whether what a rollback was for has stayed, because a table's engine knows no transactions.
     async fn some_stayed(&mut self) -> Result<bool, Error> {
+        let warned = |connection: &Conn| connection.get_warnings() > 0;
+        self.said_not_rolled_back(warned).await
+    }
+
+    /// The same after an error with which the server rolls back by itself.
+    pub(super) async fn error_left_some(&mut self) -> Result<bool, Error> {
+        self.said_not_rolled_back(|_| true).await
+    }
+
+    async fn said_not_rolled_back(&mut self, is_asked: fn(&Conn) -> bool) -> Result<bool, Error> {
         let warnings = self
-            .own(OWN_STATEMENT, |connection| {
+            .own(OWN_STATEMENT, move |connection| {
                 async move {
-                    if connection.get_warnings() == 0 {
+                    if !is_asked(connection) {
                         return Ok(Vec::new());
                     }
                     connection
@@ -366,13 +401,19 @@ impl Session for MySqlSession {
         };
         link.take();
         self.in_transaction = false;
-        Err(Error::Lost(in_doubt))
+        Err(self.gone(in_doubt))
     }
 
     async fn rollback(&mut self) -> Result<(), Error> {
         self.statement("ROLLBACK AND NO CHAIN NO RELEASE".into(), OWN_STATEMENT)
             .await?;
-        if self.mode == Mode::Transactional && self.some_stayed().await? {
+        if self.mode == Mode::Autocommit {
+            self.statement("UNLOCK TABLES".into(), OWN_STATEMENT)
+                .await?;
+            // A row about what has happened would never be committed otherwise.
+            self.statement("SET SESSION autocommit = 1".into(), OWN_STATEMENT)
+                .await?;
+        } else if self.some_stayed().await? {
             return Err(Error::TransactionEnded);
         }
         Ok(())
@@ -435,6 +476,10 @@ impl Session for MySqlSession {
             })
         };
         Ok(rows.into_iter().filter_map(column).collect())
+    }
+
+    fn database_name(&self, _given: &str) -> String {
+        self.folded_name.clone()
     }
 
     fn longest_statement(&self) -> Option<usize> {

@@ -86,6 +86,32 @@ fn of_statements(text: &str, dialect: Dialect) -> impl Iterator<Item = Hazard> {
 }
 
 fn of_statement(statement: &str, dialect: Dialect) -> Option<Finding> {
+    let whole = of_reading(statement, dialect);
+    let rest = (dialect == Dialect::MySql)
+        .then(|| mysql::without_executable_comments(statement))
+        .flatten();
+    // Which of its comments a server runs depends on its version, so the worse of both readings counts.
+    let other = rest.and_then(|rest| of_reading(&rest, dialect));
+    match (whole, other) {
+        (Some(whole), Some(other)) if rank(other.0) > rank(whole.0) => Some(other),
+        (whole, other) => whole.or(other),
+    }
+}
+
+/// How much worse than others a kind is, where a statement may be either.
+fn rank(kind: HazardKind) -> u8 {
+    match kind {
+        HazardKind::MayCommit => 0,
+        HazardKind::ImplicitCommit => 1,
+        HazardKind::EndsTransaction => 2,
+        HazardKind::NotInTransaction => 3,
+        HazardKind::ClientCommand => 4,
+        HazardKind::ChangesDatabase => 5,
+        HazardKind::CopyStream => 6,
+    }
+}
+
+fn of_reading(statement: &str, dialect: Dialect) -> Option<Finding> {
     let head = head(statement, dialect);
     if let Some(control) = control(&head, dialect) {
         return Some((HazardKind::EndsTransaction, control.what.to_owned()));

@@ -5,7 +5,7 @@
 use super::{Finding, HazardKind, upper, words};
 use crate::sql::{
     Dialect, TokenKind,
-    words::{Code, code, starts},
+    words::{Code, code, plain_code, starts},
 };
 
 /// Harmless although they start like those that commit.
@@ -86,10 +86,11 @@ pub(super) fn finding(statement: &str, head: &[Code<'_>]) -> Option<Finding> {
         // One that is plain to see has been found already.
         return Some((HazardKind::ChangesDatabase, "USE".to_owned()));
     }
-    if has_several(statement, head) {
+    let is_exception = EXCEPTIONS.iter().any(is);
+    if has_several(statement) && (is_exception || !starts(head, "ALTER|CREATE|DROP")) {
         return Some((HazardKind::MayCommit, upper(head)));
     }
-    if EXCEPTIONS.iter().any(is) {
+    if is_exception {
         return None;
     }
     if starts(head, "XA") {
@@ -117,9 +118,28 @@ pub(super) fn finding(statement: &str, head: &[Code<'_>]) -> Option<Finding> {
 
 /// Whether there are several statements in what is sent as one, as after `DELIMITER`, or in a comment that the server runs.
 /// Only the first of them is looked at here.
-fn has_several(statement: &str, head: &[Code<'_>]) -> bool {
-    !starts(head, "ALTER|CREATE|DROP")
-        && code(statement, Dialect::MySql).any(|word| word.kind == TokenKind::Separator)
+fn has_several(statement: &str) -> bool {
+    code(statement, Dialect::MySql).any(|word| word.kind == TokenKind::Separator)
+}
+
+/// `statement` as a server reads it that runs none of its executable comments, which may be for newer ones; none when that
+/// leaves nothing, or when there are none.
+pub(super) fn without_executable_comments(statement: &str) -> Option<String> {
+    let words = || plain_code(statement, Dialect::MySql);
+    let is_comment = |word: &Code<'_>| word.kind == TokenKind::ExecutableComment;
+    if !words().any(|word| is_comment(&word)) || words().all(|word| is_comment(&word)) {
+        return None;
+    }
+    let mut rest = String::with_capacity(statement.len());
+    let mut from = 0;
+    for comment in words().filter(is_comment) {
+        let start = comment.end - comment.text.len();
+        rest.push_str(statement.get(from..start)?);
+        rest.push(' ');
+        from = comment.end;
+    }
+    rest.push_str(statement.get(from..)?);
+    Some(rest)
 }
 
 /// `CREATE TABLE` and the like, without the words between.
@@ -252,9 +272,66 @@ mod tests {
                 ),
                 ("DELIMITER //\nSELECT 1; DROP TABLE t//", "SELECT"),
                 ("/*! SELECT 1; DROP TABLE t */", "SELECT"),
+                (
+                    "DELIMITER //\nDROP TEMPORARY TABLE IF EXISTS x; CREATE TABLE x (a int)//",
+                    "DROP",
+                ),
+                (
+                    "DELIMITER //\nCREATE TEMPORARY TABLE x (a int); INSERT INTO t VALUES (1)//",
+                    "CREATE",
+                ),
+                ("/*! DROP PREPARE s; CREATE TABLE x (a int); */", "DROP"),
             ],
         );
         assert_eq!(found("#BuildDescription#", Dialect::MySql).len(), 1);
+    }
+
+    #[test]
+    fn a_comment_that_a_server_may_not_run_hides_nothing() {
+        for (text, kind, what) in [
+            (
+                "/*!99999 SELECT */ DROP TABLE t",
+                HazardKind::ImplicitCommit,
+                "DROP TABLE",
+            ),
+            (
+                "CREATE /*!99999 TEMPORARY */ TABLE t (a int)",
+                HazardKind::ImplicitCommit,
+                "CREATE TABLE",
+            ),
+            (
+                "/*!99999 DO */ COMMIT",
+                HazardKind::EndsTransaction,
+                "COMMIT",
+            ),
+            (
+                "/*M!99999 SET @a = */ USE db",
+                HazardKind::ChangesDatabase,
+                "USE",
+            ),
+            (
+                "/*!40000 COMMIT AND */ SELECT 1",
+                HazardKind::EndsTransaction,
+                "COMMIT",
+            ),
+            (
+                "/*!50003 CREATE */ TABLE t (a int)",
+                HazardKind::ImplicitCommit,
+                "CREATE TABLE",
+            ),
+        ] {
+            assert_eq!(
+                found(text, Dialect::MySql),
+                [(kind, what.to_owned())],
+                "{text}"
+            );
+        }
+        check_none(
+            Dialect::MySql,
+            &[
+                "INSERT /*!40000 LOW_PRIORITY */ INTO t VALUES (1); /*!40101 SET */ /*!40101 @a = 1 */",
+            ],
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::fleet;
 use crate::support::{
     builds::{eventually, note},
     fleet::Fleet,
-    program::Program,
+    program::{Program, Run},
 };
 
 fn json(fleet: &Fleet) -> Program {
@@ -47,6 +47,22 @@ fn a_package_with_a_commit_of_its_own_is_never_called_rolled_back() {
 }
 
 #[test]
+fn what_commits_behind_a_delimiter_is_never_called_rolled_back() {
+    let Some(fleet) = fleet("mysql::what_commits_behind_a_delimiter_is_never_called_rolled_back")
+    else {
+        return;
+    };
+    let script = "DELIMITER //\nDROP TEMPORARY TABLE IF EXISTS x; CREATE TABLE x (a int); \
+                  INSERT INTO missing VALUES (1)//\n";
+    fleet.package(&[("1.sql", &note("1")), ("2.sql", script)]);
+    let run = json(&fleet).run().expect_code(1);
+    assert_eq!(run.only("failed")["state"], "Failed");
+    assert_eq!(fleet.trace(0), ["1"]);
+    assert!(fleet.has_table(0, "x"));
+    assert_eq!(fleet.ledger(0), ["Failed"]);
+}
+
+#[test]
 fn a_trial_of_what_cannot_be_taken_back_is_refused() {
     let Some(fleet) = fleet("mysql::a_trial_of_what_cannot_be_taken_back_is_refused") else {
         return;
@@ -55,6 +71,11 @@ fn a_trial_of_what_cannot_be_taken_back_is_refused() {
         ("1.sql", &note("1")),
         ("sub/2.sql", "SELECT 1;\n\nCREATE TABLE made (x int);"),
         ("3.sql", "CALL p();"),
+        (
+            "4.sql",
+            "DELIMITER //\nDROP TEMPORARY TABLE IF EXISTS x; CREATE TABLE x (a int); INSERT INTO missing VALUES (1)//",
+        ),
+        ("5.sql", "/*!99999 SELECT */ DROP TABLE trace;"),
     ]);
     let run = fleet
         .threaded_run()
@@ -64,6 +85,8 @@ fn a_trial_of_what_cannot_be_taken_back_is_refused() {
     for part in [
         "sub/2.sql:3: CREATE TABLE commits by itself",
         "3.sql:1: CALL may commit",
+        "4.sql:2: DROP may commit",
+        "5.sql:1: DROP TABLE commits by itself",
     ] {
         assert!(run.stderr.contains(part), "{part}: {}", run.stderr);
     }
@@ -102,52 +125,134 @@ fn what_a_table_without_transactions_keeps_is_told() {
     assert!(fleet.trace(0).is_empty());
 }
 
+/// Builds a package that meets somebody else in a dead-lock, in which the server gives up the build. Both begin with a
+/// statement of their own.
+fn meet_in_a_dead_lock(fleet: &Fleet, build_begins: &str, other_begins: &str) -> Run {
+    fleet.sql(
+        0,
+        "CREATE TABLE a (id int PRIMARY KEY, n int); INSERT INTO a VALUES (1, 0), (2, 0)",
+    );
+    let script = format!(
+        "{build_begins}UPDATE a SET n = n + 1 WHERE id = 1;\nGO\nSELECT wait_at_gate();\nGO\nUPDATE a SET n = n + 1 WHERE id = 2;\n",
+    );
+    fleet.package(&[("1.sql", &script)]);
+    let child = json(fleet).start();
+    eventually("the build waits at the gate", || {
+        fleet.database_logs().contains("batch 2 ")
+    });
+    // It does more than the build, so that the server gives up the build, whoever of them closes the circle.
+    let (server, name) = (fleet.mysql().clone(), fleet.names[0].clone());
+    let lock = format!("{name}-has-2");
+    let sql = format!(
+        "SET SESSION innodb_lock_wait_timeout = 600; START TRANSACTION; \
+         INSERT INTO a SELECT seq, 0 FROM seq_10_to_1000; {other_begins}\
+         UPDATE a SET n = n + 10 WHERE id = 2; SELECT GET_LOCK('{lock}', 0); \
+         UPDATE a SET n = n + 10 WHERE id = 1; COMMIT"
+    );
+    let other = std::thread::spawn(move || server.run(&name, &sql));
+    eventually("the other one has locked its row", || {
+        fleet.value(0, &format!("SELECT IS_USED_LOCK('{lock}') IS NOT NULL")) == "1"
+    });
+    fleet.open_gate(0);
+    let output = child.wait_with_output().unwrap();
+    other.join().unwrap();
+    Run::new(output)
+}
+
 #[test]
 fn a_dead_lock_is_rolled_back_and_tried_again() {
     let Some(fleet) = fleet("mysql::a_dead_lock_is_rolled_back_and_tried_again") else {
         return;
     };
-    fleet.sql(
-        0,
-        "CREATE TABLE a (id int PRIMARY KEY, n int); INSERT INTO a VALUES (1, 0), (2, 0)",
-    );
     let fleet = fleet.with_gate();
-    let script = format!(
-        "{}UPDATE a SET n = n + 1 WHERE id = 1;\nGO\nSELECT wait_at_gate();\nGO\nUPDATE a SET n = n + 1 WHERE id = 2;\n",
-        note("once")
+    let run = meet_in_a_dead_lock(&fleet, &note("once"), "").expect_code(0);
+    assert_eq!(run.count("committed"), 1, "{}", run.stdout);
+    assert!(
+        fleet.database_logs().contains("-- tried again"),
+        "{}",
+        fleet.database_logs()
     );
-    fleet.package(&[("1.sql", &script)]);
-    let child = json(&fleet).start();
-    eventually("the build waits at the gate", || {
-        fleet.database_logs().contains("batch 2 ")
-    });
-    // Somebody who has done more, so that the server gives up the build.
-    let other = {
-        let (server, name) = (fleet.mysql().clone(), fleet.names[0].clone());
-        std::thread::spawn(move || {
-            server.run(
-                &name,
-                "START TRANSACTION; INSERT INTO a SELECT seq, 0 FROM seq_10_to_1000; \
-                 UPDATE a SET n = n + 10 WHERE id = 2; CREATE TEMPORARY TABLE waits (x int); \
-                 UPDATE a SET n = n + 10 WHERE id = 1; COMMIT",
-            );
-        })
-    };
-    eventually("the other one waits for the build", || {
-        let sql = "SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT' \
-                   AND trx_query LIKE '%n + 10 WHERE id = 1%'";
-        fleet.value(0, sql) != "0"
-    });
-    fleet.open_gate(0);
-    let output = child.wait_with_output().unwrap();
-    other.join().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{text}");
     assert_eq!(fleet.trace(0), ["once"]);
     assert_eq!(
         fleet.column(0, "SELECT n FROM a WHERE id < 3 ORDER BY id"),
         ["11", "11"]
     );
+}
+
+#[test]
+fn after_a_dead_lock_nothing_is_written_twice_into_a_table_without_transactions() {
+    let test =
+        "mysql::after_a_dead_lock_nothing_is_written_twice_into_a_table_without_transactions";
+    let Some(fleet) = fleet(test) else {
+        return;
+    };
+    fleet.sql(0, "CREATE TABLE kept (x int) ENGINE = MyISAM");
+    let fleet = fleet.with_gate();
+    // The server would rather give up somebody who has written to no such table.
+    let (build, other) = (
+        "INSERT INTO kept VALUES (1);\n",
+        "INSERT INTO kept VALUES (2); ",
+    );
+    let run = meet_in_a_dead_lock(&fleet, build, other).expect_code(1);
+    assert_eq!(run.only("failed")["state"], "Failed");
+    assert_eq!(fleet.column(0, "SELECT x FROM kept ORDER BY x"), ["1", "2"]);
+    assert_eq!(fleet.ledger(0), ["Failed"]);
+}
+
+#[test]
+fn after_a_lost_connection_nothing_is_written_twice_into_a_table_without_transactions() {
+    let test =
+        "mysql::after_a_lost_connection_nothing_is_written_twice_into_a_table_without_transactions";
+    let Some(fleet) = fleet(test) else {
+        return;
+    };
+    fleet.sql(0, "CREATE TABLE kept (x int) ENGINE = Aria");
+    let fleet = fleet.with_gate();
+    let writes = format!("{}INSERT INTO kept VALUES (1);\n", note("1"));
+    fleet.package(&[("1.sql", &writes), ("2.sql", fleet.gate())]);
+    let child = json(&fleet).start();
+    eventually("the build is cut off at the gate", || {
+        let waits = "SELECT id FROM information_schema.processlist WHERE db = DATABASE() \
+                     AND id <> CONNECTION_ID() AND command <> 'Sleep'";
+        let found = fleet.column(0, waits);
+        if !fleet.database_logs().contains("2.sql") || found.is_empty() {
+            return false;
+        }
+        fleet
+            .mysql()
+            .try_run("", &format!("KILL CONNECTION {}", found[0]))
+            .is_ok()
+    });
+    fleet.open_gate(0);
+    let run = Run::new(child.wait_with_output().unwrap()).expect_code(1);
+    let failed = run.only("failed");
+    assert_eq!(failed["state"], "Failed");
+    let message = failed["errors"][0]["message"].as_str().unwrap();
+    assert!(message.contains("tables without transactions"), "{message}");
+    assert_eq!(fleet.rows(0, "kept"), Some(1));
+    assert!(fleet.trace(0).is_empty());
+    assert_eq!(fleet.ledger(0), ["Failed"]);
+}
+
+#[test]
+fn a_failed_build_that_switched_autocommit_off_is_in_the_ledger() {
+    let Some(fleet) = fleet("mysql::a_failed_build_that_switched_autocommit_off_is_in_the_ledger")
+    else {
+        return;
+    };
+    let script = format!(
+        "{}SET autocommit = 0;\n{}INSERT INTO missing VALUES (1);\n",
+        note("1"),
+        note("2")
+    );
+    fleet.package(&[("1.sql", &script)]);
+    let run = json(&fleet)
+        .option("--transactional", "false")
+        .run()
+        .expect_code(1);
+    assert_eq!(run.only("failed")["state"], "Failed");
+    assert_eq!(fleet.trace(0), ["1"]);
+    assert_eq!(fleet.ledger(0), ["Failed"]);
 }
 
 #[test]
