@@ -82,7 +82,7 @@ pub(super) fn finding(statement: &str, head: &[Code<'_>]) -> Option<Finding> {
     if starts(head, "LOAD DATA|XML CONCURRENT|LOW_PRIORITY? LOCAL") {
         return Some((HazardKind::CopyStream, "LOAD DATA LOCAL".to_owned()));
     }
-    if starts(head, "USE") && statement.starts_with("/*") {
+    if starts(head, "USE") && !statement.starts_with(['u', 'U']) {
         // One that is plain to see has been found already.
         return Some((HazardKind::ChangesDatabase, "USE".to_owned()));
     }
