@@ -2,14 +2,9 @@
 
 use std::time::Duration;
 
-use crate::protocol::Platform;
-
 /// An error of a session or of a login.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// This program cannot build the platform.
-    #[error("{0} databases cannot be built by this version; SqlServer, PostgreSQL and SQLite can")]
-    Unsupported(Platform),
     /// The settings of the connection are wrong, whatever the target.
     #[error("{0}")]
     Settings(String),
