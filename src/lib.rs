@@ -9,6 +9,8 @@
 #![cfg_attr(test, allow(clippy::string_slice, reason = "a test may panic"))]
 
 #[cfg(feature = "deploy")]
+pub mod backend;
+#[cfg(feature = "deploy")]
 pub mod cli;
 pub mod clock;
 pub mod engine;

@@ -10,6 +10,7 @@ mod demo;
 mod gethash;
 mod ledger;
 mod list;
+mod local;
 mod normalise;
 mod package;
 mod print;
@@ -70,6 +71,7 @@ impl Invocation {
         match self.command {
             Command::Build(typed) => build::run(&typed).await,
             Command::Threaded { command } => threaded::run(command).await,
+            Command::Local { command } => local::run(command).await,
             Command::Create { command } => create::run(command),
             Command::Add(typed) => add::run(&typed),
             Command::Package(typed) => package::run(&typed),

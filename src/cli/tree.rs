@@ -7,8 +7,9 @@ use log::LevelFilter;
 
 use super::{
     add::AddArguments, create::CreateCommand, gethash::GethashArguments, ledger::LedgerCommand,
-    list::ListArguments, package::PackageArguments, savesettings::BackendCommand,
-    settings::SettingsCommand, threaded::ThreadedCommand, unpack::UnpackArguments,
+    list::ListArguments, local::LocalCommand, package::PackageArguments,
+    savesettings::BackendCommand, settings::SettingsCommand, threaded::ThreadedCommand,
+    unpack::UnpackArguments,
 };
 use crate::settings::{Aci, Batch, BuildArguments, ContainerApp, DemoArguments, Kubernetes};
 
@@ -51,6 +52,12 @@ pub(super) enum Command {
     Threaded {
         #[command(subcommand)]
         command: ThreadedCommand,
+    },
+    /// Build many databases by several worker processes of this machine.
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Local {
+        #[command(subcommand)]
+        command: LocalCommand,
     },
     /// Make a package.
     #[command(subcommand_required = true, arg_required_else_help = true)]

@@ -4,7 +4,6 @@
 //! What is derived from the [`Verdict`] (totals, servers, error clusters) is computed once, at the end, in linear time.
 
 mod clusters;
-mod failure_budget;
 #[cfg(test)]
 pub(crate) mod fixtures;
 mod masking;
@@ -16,7 +15,6 @@ mod verdict;
 mod watch;
 
 pub use clusters::{Cluster, ServerCount, clusters};
-pub use failure_budget::{BadFailureBudget, FailureBudget};
 pub use masking::mask_literals;
 pub use progress::{Failure, Progress, Running};
 pub use servers::{ServerRow, servers};

@@ -26,6 +26,9 @@ pub struct Plan {
     pub concurrency: Concurrency,
     /// How many workers build.
     pub workers: usize,
+    /// How many targets each wave has, in order; empty when all are one wave.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waves: Vec<usize>,
     /// The servers or tags that share a limit, in the order in which targets first mention them; empty when one limit is
     /// for all.
     pub groups: Vec<String>,
@@ -112,6 +115,7 @@ impl Plan {
             platform,
             concurrency,
             workers,
+            waves: Vec::new(),
             groups,
             targets: targets.into_iter().enumerate().map(planned).collect(),
         })

@@ -20,6 +20,12 @@ pub struct Control {
     pub run_id: Uuid,
     /// What workers may do.
     pub phase: Phase,
+    /// Who conducts the run, in words for its user.
+    #[serde(default)]
+    pub conductor: String,
+    /// How often the run was opened: 1 at first, one more with every time that it goes on.
+    #[serde(default = "first")]
+    pub opening: u32,
     /// Why the run ends before its last target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early: Option<Early>,
@@ -42,7 +48,7 @@ pub struct Control {
     pub sequence: u64,
 }
 
-/// What workers may do. A run goes through the phases in this order and never back.
+/// What workers may do. A run goes through the phases in this order; only another opening begins anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Phase {
     /// Targets are built.
@@ -72,6 +78,8 @@ pub enum EndedBy {
     Halted,
     /// One of the run's deadlines.
     Deadline,
+    /// A service that the run needs, or all its workers, failed.
+    Service,
 }
 
 /// One part of the targets, enqueued when the one before is settled.
@@ -89,6 +97,10 @@ pub struct Wave {
     pub enqueued: bool,
     /// Whether all its targets have a final line.
     pub settled: bool,
+}
+
+fn first() -> u32 {
+    1
 }
 
 impl Control {
@@ -116,6 +128,8 @@ impl Control {
             version: Self::VERSION,
             run_id,
             phase: Phase::Open,
+            conductor: String::new(),
+            opening: first(),
             early: None,
             roll_back: false,
             resumed: false,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{DocumentError, Platform, WorkerLimits, document, seconds};
+use super::{Conduct, DocumentError, Platform, WorkerLimits, document, seconds};
 
 /// One run, as told to every worker. Stored as `job.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +29,9 @@ pub struct JobSpec {
     /// How long what a worker does may take.
     #[serde(default)]
     pub limits: WorkerLimits,
+    /// How the run as a whole is conducted.
+    #[serde(default)]
+    pub conduct: Conduct,
     /// The names of the secrets that a worker must be given; their values come by another way.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
@@ -94,6 +97,7 @@ impl JobSpec {
                 max_slots: 32,
             },
             limits: WorkerLimits::default(),
+            conduct: Conduct::default(),
             secrets: Vec::new(),
             created: Timestamp::UNIX_EPOCH,
         }

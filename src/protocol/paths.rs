@@ -9,6 +9,9 @@ pub struct RunPaths {
 }
 
 impl RunPaths {
+    /// Which run of the job is the present one, whether it is open or not.
+    pub const CURRENT: &str = "current.json";
+
     /// The names of a run.
     pub fn new(run_id: Uuid) -> Self {
         Self {
@@ -44,6 +47,16 @@ impl RunPaths {
     /// What was made for the run and has to be removed.
     pub fn manifest(&self) -> String {
         self.name("manifest.json")
+    }
+
+    /// What the result lines of earlier openings of the run begin with: they are kept, and decide nothing.
+    pub fn earlier(&self) -> String {
+        self.name("earlier/")
+    }
+
+    /// The folder in which workers on this machine show that they live.
+    pub fn workers(&self) -> String {
+        self.name("workers/")
     }
 
     /// What the result lines of all workers begin with.
@@ -108,6 +121,8 @@ mod tests {
             (paths.package(), "package.sbm"),
             (paths.control(), "control.json"),
             (paths.manifest(), "manifest.json"),
+            (paths.earlier(), "earlier/"),
+            (paths.workers(), "workers/"),
             (paths.results(), "results/"),
             (paths.results_of("vm.1/../x"), "results/vm-1----x."),
             (paths.events(), "events/"),

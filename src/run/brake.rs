@@ -7,8 +7,7 @@ use std::{
 
 use crate::{
     events::{self, Events},
-    monitor::FailureBudget,
-    protocol::{Event, EventKind, State},
+    protocol::{Event, EventKind, FailureBudget, State},
     worker::Shutdown,
 };
 

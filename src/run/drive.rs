@@ -6,8 +6,8 @@ use tokio::time::{Instant, MissedTickBehavior, sleep_until};
 
 use crate::{
     events::Subscription,
-    monitor::{FailureBudget, Monitor, Verdict},
-    protocol::{Event, EventKind, ResultLine, State, TargetKey},
+    monitor::{Monitor, Verdict},
+    protocol::{Event, EventKind, FailureBudget, ResultLine, State, TargetKey},
     queue::{self, Queue},
     report::Reporter,
     worker::{self, Shutdown, Signals, Worker},

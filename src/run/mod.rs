@@ -22,7 +22,7 @@ use crate::{
     events,
     monitor::Monitor,
     plan::Plan,
-    protocol::{JobSpec, PackageRef, Target, TargetKey, WorkerLimits},
+    protocol::{Conduct, JobSpec, PackageRef, Target, TargetKey, WorkerLimits},
     queue::{InProcess, Purpose, Queue},
     report::{self, Command, Report, Reporter, Run},
     settings::RunSettings,
@@ -174,6 +174,7 @@ fn job(settings: &RunSettings, inputs: &inputs::Inputs, resumed: Option<uuid::Uu
             drain_timeout: settings.drain_timeout,
             ..WorkerLimits::default()
         },
+        conduct: Conduct::default(),
         secrets: Vec::new(),
         created: Timestamp::now(),
     }

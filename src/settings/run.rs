@@ -10,9 +10,8 @@ use super::{
     reader::Reader, resume, target_source,
 };
 use crate::{
-    monitor::FailureBudget,
     package::Limits,
-    protocol::{BuildOptions, Concurrency, ConcurrencyType, Connection, Platform},
+    protocol::{BuildOptions, Concurrency, ConcurrencyType, Connection, FailureBudget, Platform},
     report::Output,
 };
 

@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
 /// `--maxfailures`: a number of targets, or a share of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FailureBudget(Limit);
@@ -54,6 +56,20 @@ impl fmt::Display for FailureBudget {
                 }
             }
         }
+    }
+}
+
+impl Serialize for FailureBudget {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for FailureBudget {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?
+            .parse()
+            .map_err(de::Error::custom)
     }
 }
 
