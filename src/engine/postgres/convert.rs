@@ -136,10 +136,11 @@ pub(super) fn placeholders(sql: &str) -> String {
 /// A column of a table, as a query of it tells.
 pub(super) fn column(column: &tokio_postgres::Column) -> Column {
     // The driver gives the width and the four bytes that the server counts with it.
-    let width = (*column.type_() == Type::VARCHAR).then(|| column.type_modifier() - 4);
+    let width = column.type_modifier().checked_sub(4);
     Column {
         name: column.name().to_owned(),
         max_chars: width
+            .filter(|_| *column.type_() == Type::VARCHAR)
             .and_then(|width| u32::try_from(width).ok())
             .filter(|width| *width > 0),
     }
