@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use futures::future::try_join_all;
-use tokio_postgres::SimpleQueryMessage;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -11,7 +10,7 @@ use super::{
     convert,
     notices::Notices,
     session::{Guarded, PostgresSession},
-    simple::{Failed, code_is, collect},
+    simple::{Failed, code_is, collect, first_cell},
 };
 use crate::protocol::Platform;
 
@@ -227,11 +226,8 @@ impl PostgresSession {
             .await
             .map_err(|_| Error::Lost("no answer to the test for a pooler".into()))?
             .map_err(|error| convert::statement_error(&error, None))?;
-        let shared = pid.iter().any(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned) == self.identity,
-            _ => false,
-        });
-        if shared {
+        let pid = first_cell(&pid).map_err(|error| convert::statement_error(&error, None))?;
+        if pid == self.identity {
             return Err(Error::Settings(format!(
                 "{} is behind a transaction pooler, where a build that is not transactional cannot hold a lock; \
                  connect to the server itself or to a session pool",

@@ -385,7 +385,10 @@ impl Session for PostgresSession {
             (Some((Ok(_), _)), Some(stopped)) => Err(interrupted(stopped, TransactionFate::Alive)),
             (Some((Ok(sets), proof)), None) => {
                 let ours = match &proof {
-                    Some(Ok(messages)) => first_cell(messages) == self.identity,
+                    Some(Ok(messages)) => match first_cell(messages) {
+                        Ok(proof) => proof == self.identity,
+                        Err(error) => return Err(self.error(&error)),
+                    },
                     Some(Err(error)) => return Err(self.error(error)),
                     None => true,
                 };
