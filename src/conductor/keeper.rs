@@ -1,0 +1,175 @@
+//! The lease that makes a process the conductor, and the control document that it writes.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::watch, time::sleep};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Error;
+use crate::{
+    clock::{self, Moment},
+    protocol::{Control, RunPaths},
+    storage::{self, Condition, Lease, Storage},
+    worker::identity,
+};
+
+/// So long before the lease may lapse its holder takes it for lost.
+const MARGIN: Duration = Duration::from_secs(10);
+
+/// The pause after a write that failed.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Whoever has one conducts the run, and nobody else does: it holds the lease of the control document.
+///
+/// The lease is renewed, and the document written anew as a sign of life, by a task of its own. When that cannot be done for
+/// nearly as long as the lease lasts, it is lost: from then on nothing is written.
+#[derive(Debug)]
+pub struct Keeper {
+    inner: Arc<Inner>,
+    _heart: AbortOnDropHandle<()>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    storage: Arc<dyn Storage>,
+    name: String,
+    lease: Lease,
+    /// What is stored. Held while it is written, so that writings do not overtake each other.
+    control: tokio::sync::Mutex<Control>,
+    /// The clock before the last renewal that succeeded.
+    renewed: Mutex<Moment>,
+    lost: watch::Sender<bool>,
+}
+
+impl Keeper {
+    /// Takes the lease if nobody has it.
+    pub(super) async fn take(
+        storage: &Arc<dyn Storage>,
+        paths: &RunPaths,
+    ) -> Result<Option<Self>, Error> {
+        let (asked, name) = (Moment::now(), paths.control());
+        let Some(lease) = storage.lease(&name, Control::LEASE).await? else {
+            return Ok(None);
+        };
+        let object = storage.get(&name).await?;
+        let object = object.ok_or_else(|| storage::Error::NoObject {
+            place: storage.to_string(),
+            name: name.clone(),
+        })?;
+        let mut control = Control::read(&object.bytes)?;
+        control.conductor = identity::worker();
+        let inner = Arc::new(Inner {
+            storage: Arc::clone(storage),
+            name,
+            lease,
+            control: tokio::sync::Mutex::new(control),
+            renewed: Mutex::new(asked),
+            lost: watch::Sender::new(false),
+        });
+        let heart = tokio::spawn(beat(Arc::clone(&inner)));
+        Ok(Some(Self {
+            inner,
+            _heart: AbortOnDropHandle::new(heart),
+        }))
+    }
+
+    /// What is stored.
+    pub(super) async fn control(&self) -> Control {
+        self.inner.control.lock().await.clone()
+    }
+
+    /// Changes what is stored; ready when it is. Fails with [`Error::Lost`] when somebody else may conduct by now.
+    pub(super) async fn change(
+        &self,
+        change: impl FnOnce(&mut Control) + Send,
+    ) -> Result<(), Error> {
+        self.inner.write(change).await
+    }
+
+    /// Ready when somebody else may conduct.
+    pub(super) async fn lost(&self) {
+        let mut lost = self.inner.lost.subscribe();
+        // The sender lives as long as this does.
+        lost.wait_for(|lost| *lost).await.ok();
+    }
+
+    /// Gives the lease back. One that cannot be given back lapses.
+    pub(super) async fn release(self) {
+        let Self {
+            inner,
+            _heart: heart,
+        } = self;
+        drop(heart);
+        if let Err(error) = inner.storage.release(inner.lease.clone()).await {
+            log::debug!("the lease is not given back: {error}");
+        }
+    }
+}
+
+/// Keeps the lease until it is lost.
+async fn beat(inner: Arc<Inner>) {
+    while !*inner.lost.borrow() {
+        sleep(Control::HEARTBEAT).await;
+        if let Err(error) = inner.write(|_| {}).await {
+            log::debug!("the heartbeat ends: {error}");
+        }
+    }
+}
+
+impl Inner {
+    async fn write(&self, change: impl FnOnce(&mut Control) + Send) -> Result<(), Error> {
+        let mut stored = self.control.lock().await;
+        let mut control = stored.clone();
+        change(&mut control);
+        control.sequence += 1;
+        while !*self.lost.borrow() {
+            let tried = tokio::select! {
+                tried = self.try_write(&control) => tried,
+                () = clock::sleep_until(self.until()) => {
+                    log::warn!("the control document could not be written for so long that another process may conduct the run");
+                    break;
+                }
+            };
+            match tried {
+                Ok(()) => {
+                    *stored = control;
+                    return Ok(());
+                }
+                Err(
+                    error @ (storage::Error::LeaseLost { .. }
+                    | storage::Error::Leased { .. }
+                    | storage::Error::NoPlace { .. }),
+                ) => {
+                    log::warn!("{error}");
+                    break;
+                }
+                Err(error) => {
+                    log::warn!("the control document is not written yet: {error}");
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+        self.lost.send_replace(true);
+        Err(Error::Lost)
+    }
+
+    async fn try_write(&self, control: &Control) -> Result<(), storage::Error> {
+        let asked = Moment::now();
+        self.storage.renew(&self.lease).await?;
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = asked;
+        let condition = Condition::leased(&self.lease.id);
+        self.storage
+            .put(&self.name, control.to_json().into(), condition)
+            .await?;
+        Ok(())
+    }
+
+    /// From when on somebody else may have the lease.
+    fn until(&self) -> Moment {
+        let renewed = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        renewed + Control::LEASE - MARGIN
+    }
+}
