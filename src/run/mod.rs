@@ -4,6 +4,7 @@ mod brake;
 mod demo;
 mod drive;
 mod inputs;
+pub mod local;
 mod query;
 mod record;
 
