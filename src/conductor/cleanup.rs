@@ -1,7 +1,7 @@
 //! Removing what was made for a run, and taking its targets back.
 
 use super::{Error, Keeper, Site, Standing, conduct::cancelled, ending};
-use crate::protocol::{Control, Phase, RunPaths};
+use crate::protocol::{Control, Early, EndedBy, Phase, RunPaths};
 
 /// Removes workers and queue; what is left, in words for a user. Everything is tried.
 pub(super) async fn remove(site: &Site) -> Vec<String> {
@@ -51,6 +51,22 @@ pub async fn clean_up(site: &Site, delete_logs: bool) -> Result<CleanedUp, Error
         deleted = Some(site.storage.delete_all(site.paths.folder()).await?);
     }
     Ok(CleanedUp { left_over, deleted })
+}
+
+/// Closes a run that could not be begun; what could not be removed.
+pub async fn give_up(site: &Site, keeper: &Keeper, why: &str) -> Vec<String> {
+    let early = Early {
+        by: EndedBy::Service,
+        why: why.to_owned(),
+    };
+    let closed = keeper.change(|control| {
+        control.phase = Phase::Closed;
+        control.early.get_or_insert(early);
+    });
+    if let Err(error) = closed.await {
+        log::warn!("{error}");
+    }
+    remove(site).await
 }
 
 /// Takes all targets that no worker has begun out of the queue, for good; how many these are. What runs may end. A run that

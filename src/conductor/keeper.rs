@@ -8,10 +8,10 @@ use std::{
 use tokio::{sync::watch, time::sleep};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Error;
+use super::{Error, Site};
 use crate::{
     clock::{self, Moment},
-    protocol::{Control, RunPaths},
+    protocol::{Control, RunPaths, Wave},
     storage::{self, Condition, Lease, Storage},
     worker::identity,
 };
@@ -76,6 +76,16 @@ impl Keeper {
         }))
     }
 
+    /// The same for the run of a site.
+    pub async fn try_take(site: &Site) -> Result<Option<Self>, Error> {
+        Self::take(&site.storage, &site.paths).await
+    }
+
+    /// The waves of the run.
+    pub async fn waves(&self) -> Vec<Wave> {
+        self.control().await.waves
+    }
+
     /// What is stored.
     pub(super) async fn control(&self) -> Control {
         self.inner.control.lock().await.clone()
@@ -97,7 +107,7 @@ impl Keeper {
     }
 
     /// Gives the lease back. One that cannot be given back lapses.
-    pub(super) async fn release(self) {
+    pub async fn release(self) {
         let Self {
             inner,
             _heart: heart,

@@ -33,12 +33,12 @@ mod workers;
 
 use std::{fmt, sync::Arc};
 
-pub use cleanup::{CleanedUp, clean_up, dequeue};
+pub use cleanup::{CleanedUp, clean_up, dequeue, give_up};
 pub use conduct::Ended;
 pub use error::Error;
 pub use follow::{Watched, watch};
 pub use keeper::Keeper;
-pub use opening::{Opening, open};
+pub use opening::{Opening, open, take};
 pub use send::enqueue;
 pub use standing::Standing;
 pub use workers::deploy;

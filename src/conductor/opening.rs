@@ -117,8 +117,9 @@ async fn again(site: &Site, opening: &Opening<'_>, before: &Standing) -> Result<
     Ok(keeper)
 }
 
-/// The lease of a conductor that was killed lapses; that of one that lives does not.
-async fn take(site: &Site, before: &Standing) -> Result<Keeper, Error> {
+/// Makes this process the conductor. The lease of a conductor that was killed lapses, and is waited for; that of one that lives
+/// does not.
+pub async fn take(site: &Site, before: &Standing) -> Result<Keeper, Error> {
     let until = Moment::now() + Control::LEASE + PATIENCE;
     let mut told = false;
     loop {

@@ -95,5 +95,6 @@ pub(super) fn command(
     Command {
         base,
         targets: format!("--override {}", shell_word(&list.display().to_string())),
+        ..Command::default()
     }
 }
