@@ -106,8 +106,11 @@ impl Keeper {
         lost.wait_for(|lost| *lost).await.ok();
     }
 
-    /// Gives the lease back. One that cannot be given back lapses.
+    /// Gives the lease back, and says that nobody conducts. One that cannot be given back lapses.
     pub async fn release(self) {
+        if let Err(error) = self.change(|control| control.conductor.clear()).await {
+            log::debug!("{error}");
+        }
         let Self {
             inner,
             _heart: heart,
