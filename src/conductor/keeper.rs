@@ -206,8 +206,8 @@ mod tests {
         storage.create().await.unwrap();
         let run_id = Uuid::from_u128(7);
         let paths = RunPaths::new(run_id);
-        let control = Control::new(run_id).to_json();
-        let put = storage.put(&paths.control(), control.into(), Condition::Any);
+        let (name, control) = (paths.control(), Control::new(run_id).to_json());
+        let put = storage.put(&name, control.into(), Condition::Any);
         put.await.unwrap();
         World {
             _folder: folder,

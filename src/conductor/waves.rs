@@ -68,12 +68,9 @@ impl Waves {
         if wave.iter().any(is_open) {
             return Ok(Step::Wait);
         }
-        let settled = match self.settled {
-            Some(settled) => settled,
-            None => {
-                self.settle(keeper, last, tell).await?;
-                return Ok(Step::Wait);
-            }
+        let Some(settled) = self.settled else {
+            self.settle(keeper, last, tell).await?;
+            return Ok(Step::Wait);
         };
         if let Some(halt) = self.over_budget(evidence, targets.get(..end).unwrap_or_default()) {
             return Ok(Step::Halt(halt));
