@@ -67,6 +67,7 @@ fn from_words(words: &[String]) -> Command {
     Command {
         base: base.join(" "),
         targets: targets.join(" "),
+        ..Command::default()
     }
 }
 

@@ -1,0 +1,221 @@
+//! One slot: a worker, and the next one when it dies.
+
+use std::{
+    io,
+    process::ExitStatus,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    LocalOptions, logs, others, process,
+    start::{self, Started},
+};
+use crate::backend::{WorkerState, WorkerStatus};
+
+/// How long the operating system may take to end a process that was killed.
+pub(super) const KILLED: Duration = Duration::from_secs(10);
+
+/// What the slot does at the moment.
+#[derive(Debug)]
+pub(super) struct Now(Mutex<Present>);
+
+#[derive(Debug)]
+struct Present {
+    worker: String,
+    process: Option<u32>,
+    state: WorkerState,
+}
+
+impl Now {
+    pub(super) fn new(started: &Started) -> Self {
+        Self(Mutex::new(Present {
+            worker: started.name.clone(),
+            process: Some(started.id),
+            state: WorkerState::Running,
+        }))
+    }
+
+    fn present(&self) -> MutexGuard<'_, Present> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn has(&self, worker: &str) -> bool {
+        self.present().worker == worker
+    }
+
+    pub(super) fn status(&self) -> WorkerStatus {
+        let present = self.present();
+        WorkerStatus {
+            name: present.worker.clone(),
+            state: present.state.clone(),
+        }
+    }
+
+    /// What runs, in words.
+    pub(super) fn process(&self) -> Option<String> {
+        let present = self.present();
+        let id = present.process?;
+        Some(others::words(&present.worker, Some(id)))
+    }
+
+    fn runs(&self, started: &Started) {
+        *self.present() = Present {
+            worker: started.name.clone(),
+            process: Some(started.id),
+            state: WorkerState::Running,
+        };
+    }
+
+    fn is(&self, state: WorkerState) {
+        let mut present = self.present();
+        present.process = None;
+        present.state = state;
+    }
+}
+
+/// Keeps one worker running until it is told to stop, or has tried often enough.
+#[derive(Debug)]
+pub(super) struct Supervisor {
+    pub(super) options: Arc<LocalOptions>,
+    pub(super) number: usize,
+    pub(super) now: Arc<Now>,
+    pub(super) stop: CancellationToken,
+}
+
+impl Supervisor {
+    pub(super) async fn look_after(self, first: Started) {
+        let mut attempt = Ok(first);
+        let mut ends = 0;
+        loop {
+            let end = match attempt {
+                Ok(started) => match self.until_it_ends(started).await {
+                    Some(end) => end,
+                    None => return,
+                },
+                Err(error) => End::NotStarted(error),
+            };
+            ends += 1;
+            log::warn!("worker {}: {end}", self.now.status().name);
+            if ends >= self.options.replacement.ends {
+                self.give_up(ends, &end);
+                return;
+            }
+            self.now.is(WorkerState::Waiting);
+            tokio::select! {
+                () = self.stop.cancelled() => {
+                    self.now.is(WorkerState::Exited { code: end.code() });
+                    return;
+                }
+                () = sleep(self.options.replacement.pause(ends)) => {}
+            }
+            attempt = start::start(&self.options, self.number);
+            if let Ok(started) = &attempt {
+                self.now.runs(started);
+            }
+        }
+    }
+
+    /// How the worker has ended; none when it was removed.
+    async fn until_it_ends(&self, mut started: Started) -> Option<End> {
+        let stdin = started.stdin.take();
+        let give = async {
+            let kept = match stdin {
+                Some(stdin) => start::give_secrets(&self.options, stdin).await,
+                None => None,
+            };
+            // An attached worker takes the end of its standard input for the end of this process.
+            std::future::pending::<()>().await;
+            drop(kept);
+        };
+        let ended = tokio::select! {
+            ended = started.child.wait() => Some(ended),
+            () = self.stop.cancelled() => None,
+            () = give => None,
+        };
+        let Some(ended) = ended else {
+            self.end(&mut started).await;
+            return None;
+        };
+        self.now.is(WorkerState::Waiting);
+        self.release(&started).await;
+        Some(ended.map_or_else(End::Unseen, End::Ended))
+    }
+
+    /// Tells the worker to end, and kills it when it does not.
+    async fn end(&self, started: &mut Started) {
+        process::terminate_child(&mut started.child, started.id);
+        let mut ended = timeout(self.options.grace, started.child.wait()).await;
+        if ended.is_err() {
+            log::warn!("worker {} does not end and is killed", started.name);
+            started.child.start_kill().ok();
+            ended = timeout(KILLED, started.child.wait()).await;
+        }
+        let Ok(ended) = ended else {
+            // It stays in the list of what is left.
+            log::error!("worker {} cannot be killed", started.name);
+            return;
+        };
+        let code = ended.ok().and_then(|status| status.code());
+        self.now.is(WorkerState::Exited { code });
+        self.release(started).await;
+    }
+
+    async fn release(&self, started: &Started) {
+        others::release(&self.options, &started.name, started.id).await;
+    }
+
+    fn give_up(&self, ends: u32, end: &End) {
+        let worker = self.now.status().name;
+        let log = self.options.log(&worker);
+        let lines = log.map(|log| logs::last_lines(&log).unwrap_or_default());
+        let lines = lines.unwrap_or_default();
+        let mut reason = format!("has ended {ends} times; the last time, as {worker}, it {end}");
+        if lines.is_empty() {
+            reason.push_str(" and has logged nothing");
+        } else {
+            reason.push_str(", and its log ends with:\n");
+            reason.push_str(&lines.join("\n"));
+        }
+        log::error!("worker {worker} is not replaced any more: {reason}");
+        self.now.is(WorkerState::Failed { reason });
+    }
+}
+
+/// How a worker has ended.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error("{}", words(*.0))]
+    Ended(ExitStatus),
+    #[error("has ended, nobody knows how: {0}")]
+    Unseen(io::Error),
+    #[error("could not be started: {0}")]
+    NotStarted(io::Error),
+}
+
+impl End {
+    fn code(&self) -> Option<i32> {
+        match self {
+            Self::Ended(status) => status.code(),
+            _ => None,
+        }
+    }
+}
+
+fn words(status: ExitStatus) -> String {
+    if let Some(code) = status.code() {
+        return format!("ended with exit code {code}");
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::ExitStatusExt;
+
+        if let Some(signal) = status.signal() {
+            return format!("was ended by signal {signal}");
+        }
+    }
+    format!("ended: {status}")
+}
