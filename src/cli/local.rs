@@ -85,8 +85,7 @@ const MAXSLOTS: &str =
     "Never more than this at once in one worker process, whatever the type [default: 32]";
 
 /// What `--resume` means where there are jobs.
-const RESUME: &str =
-    "Go on with an earlier run of the job; without its id, with the one that the job holds";
+const RESUME: &str = "Go on with the run that the job holds; with an id, only if it is that one";
 
 pub(super) async fn run(command: LocalCommand) -> Result<ExitCode, Error> {
     let environment = &process_environment;
