@@ -144,6 +144,14 @@ impl Shown {
         self.life != Life::Over
     }
 
+    /// The process of the worker, where its number means something here.
+    pub fn process(&self) -> Option<u32> {
+        match self.life {
+            Life::Here(process) => Some(process),
+            _ => None,
+        }
+    }
+
     /// All workers of a run that have shown themselves and are not tidied up, by name.
     pub fn all(container: &Path, paths: &RunPaths) -> io::Result<Vec<Self>> {
         let entries = match fs::read_dir(container.join(paths.workers())) {
