@@ -100,6 +100,7 @@ impl Backend for Local {
         let left_over = self.slots.adopt(others, workers);
         self.slots
             .fill(workers.saturating_sub(left_over))
+            .await
             .map_err(|error| self.failed(START, error))
     }
 

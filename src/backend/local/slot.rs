@@ -49,8 +49,8 @@ pub(super) enum Occupant {
 
 impl Occupant {
     /// A child in a slot.
-    pub(super) fn start(options: &LocalOptions, slot: usize) -> io::Result<Self> {
-        let started = start::start(options, slot)?;
+    pub(super) async fn start(options: &LocalOptions, slot: usize) -> io::Result<Self> {
+        let started = start::start(options, slot).await?;
         Ok(Self::Child(Box::new(started)))
     }
 
@@ -167,7 +167,7 @@ impl Supervisor {
                 }
                 () = sleep(self.options.replacement.pause(ends)) => {}
             }
-            attempt = Occupant::start(&self.options, self.number);
+            attempt = Occupant::start(&self.options, self.number).await;
             if let Ok(occupant) = &attempt {
                 self.now.runs(occupant);
             }
@@ -176,20 +176,9 @@ impl Supervisor {
 
     /// How the worker has ended; none when it was removed.
     async fn until_it_ends(&self, mut started: Started) -> Option<End> {
-        let stdin = started.stdin.take();
-        let give = async {
-            let kept = match stdin {
-                Some(stdin) => start::give_secrets(&self.options, stdin).await,
-                None => None,
-            };
-            // An attached worker takes the end of its standard input for the end of this process.
-            std::future::pending::<()>().await;
-            drop(kept);
-        };
         let ended = tokio::select! {
             ended = started.child.wait() => Some(ended),
             () = self.stop.cancelled() => None,
-            () = give => None,
         };
         let Some(ended) = ended else {
             self.end(&mut started).await;

@@ -67,18 +67,25 @@ impl Slots {
         left_over
     }
 
-    /// Starts workers until there are `workers`.
-    pub(super) fn fill(&self, workers: usize) -> io::Result<()> {
-        let mut state = self.state();
-        while state.alive() < workers {
-            if state.stop.is_cancelled() {
-                return Err(io::Error::other("they are being removed"));
-            }
-            let number = state.free();
-            let occupant = Occupant::start(&self.options, number)?;
-            self.occupy(&mut state, number, occupant);
+    /// Starts workers until there are `workers`. Not to be called twice at a time.
+    pub(super) async fn fill(&self, workers: usize) -> io::Result<()> {
+        while let Some(number) = self.next(workers)? {
+            let occupant = Occupant::start(&self.options, number).await?;
+            self.occupy(&mut self.state(), number, occupant);
         }
         Ok(())
+    }
+
+    /// The next slot that needs a worker.
+    fn next(&self, workers: usize) -> io::Result<Option<usize>> {
+        let state = self.state();
+        if state.alive() >= workers {
+            return Ok(None);
+        }
+        if state.stop.is_cancelled() {
+            return Err(io::Error::other("they are being removed"));
+        }
+        Ok(Some(state.free()))
     }
 
     fn occupy(&self, state: &mut State, number: usize, occupant: Occupant) {
