@@ -12,7 +12,7 @@ use std::{
 use crate::protocol::RunPaths;
 
 /// Whoever looks whether a lock is held has it for a moment. A lock that is not free so many tries is another worker's.
-const TRIES: u32 = 100;
+const TRIES: u32 = 250;
 const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 
 /// No file is longer.
