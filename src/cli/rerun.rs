@@ -61,6 +61,7 @@ fn from_words(words: &[String]) -> Command {
     Command {
         base: base.join(" "),
         targets: targets.join(" "),
+        ..Command::default()
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     protocol::{Concurrency, PackageRef, Platform, Target, TargetKey},
 };
 
-use super::Groups;
+use super::{Groups, Waves};
 
 /// What a run builds, where, and how many at once. It knows nothing of one run: no id, no time, no place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,6 +119,13 @@ impl Plan {
             groups,
             targets: targets.into_iter().enumerate().map(planned).collect(),
         })
+    }
+
+    /// The same plan, with its targets enqueued in these waves: the first of the list first.
+    #[must_use]
+    pub fn in_waves(self, waves: &Waves) -> Self {
+        let waves = waves.sizes(self.targets.len());
+        Self { waves, ..self }
     }
 
     /// Reads what [`Plan::to_json`] wrote; other versions are refused by their number.

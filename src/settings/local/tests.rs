@@ -1,0 +1,1 @@
+//! Every option counts, and every fault is told.
