@@ -164,6 +164,6 @@ pub(super) fn describe(shown: &Shown) -> Option<String> {
 pub(super) fn words(worker: &str, process: Option<u32>) -> String {
     match process {
         Some(id) => format!("process {id}: worker {worker}"),
-        None => format!("worker {worker}, in another container or on another machine"),
+        None => format!("worker {worker}: it has just begun, or runs in another container"),
     }
 }

@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -19,11 +21,10 @@ use sbm::{
     worker::presence::{Life, Shown},
 };
 use serde_json::json;
-use std::time::Duration;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::contract::backend::{CAUSE, Place, SECRET_NAME};
+use crate::contract::backend::{CAUSE, Place, SECRET_NAME, not_stuck};
 
 const JOB: &str = "nightly";
 
@@ -138,11 +139,18 @@ impl Run {
         Shown::all(&self.container(), &self.paths()).unwrap()
     }
 
-    /// The process of a worker that lives.
+    /// The process of a worker that lives; it says which one it is a moment after it shows that it lives.
     pub(crate) fn process(&self, worker: &str) -> u32 {
-        let shown = self.shown();
-        let found = shown.iter().find(|shown| shown.worker == worker).unwrap();
-        found.process().unwrap()
+        let started = Instant::now();
+        loop {
+            let shown = self.shown();
+            let found = shown.iter().find(|shown| shown.worker == worker);
+            if let Some(process) = found.and_then(Shown::process) {
+                return process;
+            }
+            not_stuck(started, &shown);
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// The logs of all workers that were ever started, by name.

@@ -146,8 +146,10 @@ pub(crate) async fn everybody_sees_every_worker(place: &dyn Place) {
     backend.deploy(3).await.unwrap();
     let names = running(&*backend, 3).await;
     assert_eq!(working(place, 3).await, names);
-    let left = place.backend().leftovers().await.unwrap();
-    assert_eq!(backend.leftovers().await.unwrap(), left);
+    let left = backend.leftovers().await.unwrap();
+    eventually!("all say the same", {
+        place.backend().leftovers().await.unwrap() == left
+    });
     for name in &names {
         assert!(left.iter().any(|left| left.contains(name)), "{left:?}");
     }
