@@ -13,6 +13,8 @@ pub mod backend;
 #[cfg(feature = "deploy")]
 pub mod cli;
 pub mod clock;
+#[cfg(feature = "deploy")]
+pub mod conductor;
 pub mod engine;
 #[cfg(feature = "deploy")]
 pub mod error;

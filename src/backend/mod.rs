@@ -1,5 +1,9 @@
 //! Where the workers of a run live.
 
+mod local;
+
+pub use local::{Local, LocalOptions, Replacement};
+
 use std::fmt::{Debug, Display};
 
 use async_trait::async_trait;

@@ -137,6 +137,12 @@ impl Monitor {
             .map(|entry| (&entry.line.key, &entry.line.target))
     }
 
+    /// The state of a target that has a final line.
+    pub fn state_of(&self, key: &TargetKey) -> Option<State> {
+        let entry = self.entries.get(*self.index.get(key)?)?;
+        entry.line.is_final.then_some(entry.line.state)
+    }
+
     /// Whether every target has a final line.
     pub fn is_complete(&self) -> bool {
         self.settled.sum() == self.entries.len()

@@ -10,7 +10,7 @@ use crate::{
     protocol::{Concurrency, PackageRef, Platform, Target, TargetKey},
 };
 
-use super::Groups;
+use super::{Groups, Waves};
 
 /// What a run builds, where, and how many at once. It knows nothing of one run: no id, no time, no place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,6 +119,13 @@ impl Plan {
             groups,
             targets: targets.into_iter().enumerate().map(planned).collect(),
         })
+    }
+
+    /// The same plan, with its targets enqueued in these waves: the first of the list first.
+    #[must_use]
+    pub fn in_waves(self, waves: &Waves) -> Self {
+        let waves = waves.sizes(self.targets.len());
+        Self { waves, ..self }
     }
 
     /// Reads what [`Plan::to_json`] wrote; other versions are refused by their number.
@@ -236,6 +243,28 @@ mod tests {
         );
         assert_eq!(String::from_utf8(plan.to_json()).unwrap(), expected);
         assert_eq!(Plan::from_json(expected.as_bytes()).unwrap(), plan);
+    }
+
+    #[test]
+    fn waves_are_a_part_of_the_plan() {
+        let text = "H:c,A#x\ni:B\nh,1433:C";
+        let whole = plan(text, ConcurrencyType::Server).unwrap();
+        let in_waves = |waves: &str| whole.clone().in_waves(&waves.parse().unwrap());
+        let first_one = in_waves("1,100%");
+        let expected = concat!(
+            r#"{"version":1,"package":{"name":"p","buildHash":"b","sha256":"s"},"platform":"SqlServer","#,
+            r#""concurrency":{"kind":"Server","limit":2,"maxSlots":8},"workers":3,"waves":[1,2],"groups":["h","i"],"targets":["#,
+            r#"{"key":"sqlserver|h|a","group":0,"server":"H","pairs":[{"default":"c","database":"A"}],"tag":"x"},"#,
+            r#"{"key":"sqlserver|i|b","group":1,"server":"i","pairs":[{"database":"B"}]},"#,
+            r#"{"key":"sqlserver|h|c","group":0,"server":"h,1433","pairs":[{"database":"C"}]}]}"#,
+        );
+        assert_eq!(String::from_utf8(first_one.to_json()).unwrap(), expected);
+        assert_eq!(Plan::from_json(expected.as_bytes()).unwrap(), first_one);
+        let hashes = [&whole, &first_one, &in_waves("2")].map(Plan::hash);
+        assert!(hashes[0] != hashes[1] && hashes[1] != hashes[2] && hashes[0] != hashes[2]);
+        // Another way to say the same is the same plan.
+        assert_eq!(in_waves("1"), first_one);
+        assert_eq!(in_waves("34%").waves, [2, 1]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{FailureBudget, seconds};
@@ -21,6 +22,9 @@ pub struct Conduct {
     /// A query that must return no row in any database of a wave before the next wave begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probe: Option<String>,
+    /// When the run ends, whatever is left; never when none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
     /// The run ends when nothing has happened for so long.
     #[serde(with = "seconds")]
     pub stall_timeout: Duration,
@@ -38,6 +42,7 @@ impl Default for Conduct {
             max_failures: None,
             soak: Duration::ZERO,
             probe: None,
+            deadline: None,
             stall_timeout: Self::STALL_TIMEOUT,
         }
     }

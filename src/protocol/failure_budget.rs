@@ -4,9 +4,11 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::Amount;
+
 /// `--maxfailures`: a number of targets, or a share of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FailureBudget(Limit);
+pub struct FailureBudget(Amount);
 
 /// The value is neither a number nor a percentage.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,13 +20,7 @@ pub struct BadFailureBudget(String);
 impl FailureBudget {
     /// Whether `failures` of `total` targets are more than the budget allows. A budget of 0 allows none.
     pub fn exceeded(self, failures: usize, total: usize) -> bool {
-        match self.0 {
-            Limit::Count(most) => wide(failures) > u128::from(most),
-            // Multiplied out, because a quotient would have to be rounded.
-            Limit::Share(parts) => {
-                wide(failures) * u128::from(WHOLE) > wide(total) * u128::from(parts)
-            }
-        }
+        self.0.exceeded(failures, total)
     }
 }
 
@@ -32,30 +28,15 @@ impl FromStr for FailureBudget {
     type Err = BadFailureBudget;
 
     fn from_str(text: &str) -> Result<Self, BadFailureBudget> {
-        let trimmed = text.trim();
-        let limit = match trimmed.strip_suffix('%') {
-            Some(percent) => share(percent.trim_end()).map(Limit::Share),
-            None => digits(trimmed).map(Limit::Count),
-        };
-        limit
+        text.parse()
             .map(Self)
-            .ok_or_else(|| BadFailureBudget(text.to_owned()))
+            .map_err(|_| BadFailureBudget(text.to_owned()))
     }
 }
 
 impl fmt::Display for FailureBudget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Limit::Count(most) => write!(f, "{most}"),
-            Limit::Share(parts) => {
-                let (percent, rest) = (parts / PER_PERCENT, parts % PER_PERCENT);
-                let decimals = format!("{rest:04}");
-                match decimals.trim_end_matches('0') {
-                    "" => write!(f, "{percent}%"),
-                    decimals => write!(f, "{percent}.{decimals}%"),
-                }
-            }
-        }
+        self.0.fmt(f)
     }
 }
 
@@ -71,36 +52,6 @@ impl<'de> Deserialize<'de> for FailureBudget {
             .parse()
             .map_err(de::Error::custom)
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Limit {
-    Count(u64),
-    /// In ten-thousandths of a percent, so that what was typed is kept exactly.
-    Share(u64),
-}
-
-const PER_PERCENT: u64 = 10_000;
-const WHOLE: u64 = 100 * PER_PERCENT;
-
-fn share(percent: &str) -> Option<u64> {
-    let (whole, decimals) = percent.split_once('.').unwrap_or((percent, "0"));
-    if decimals.len() > 4 {
-        return None;
-    }
-    let parts = digits(whole)?.checked_mul(PER_PERCENT)?;
-    let rest = digits(&format!("{decimals:0<4}")).filter(|_| !decimals.is_empty())?;
-    parts.checked_add(rest).filter(|parts| *parts <= WHOLE)
-}
-
-/// Digits and nothing else: `parse` alone would take `+5`.
-fn digits(text: &str) -> Option<u64> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit());
-    plain.then(|| text.parse().ok()).flatten()
-}
-
-fn wide(count: usize) -> u128 {
-    u128::try_from(count).unwrap_or(u128::MAX)
 }
 
 #[cfg(test)]
@@ -167,10 +118,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_reads_back(count in any::<u64>(), parts in 0..=WHOLE) {
-            for limit in [Limit::Count(count), Limit::Share(parts)] {
-                let shown = FailureBudget(limit).to_string();
-                prop_assert_eq!(budget(&shown), FailureBudget(limit), "{}", shown);
+        fn what_is_shown_reads_back(count in any::<u64>(), parts in 0..=Amount::WHOLE) {
+            for amount in [Amount::Count(count), Amount::Share(parts)] {
+                let shown = FailureBudget(amount).to_string();
+                prop_assert_eq!(budget(&shown), FailureBudget(amount), "{}", shown);
             }
         }
 

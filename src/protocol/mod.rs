@@ -1,5 +1,6 @@
 //! What orchestrator and workers say to each other; every stored form carries a version.
 
+mod amount;
 mod conduct;
 mod control;
 mod document;
@@ -15,6 +16,7 @@ mod platform;
 mod seconds;
 mod target;
 
+pub use amount::{Amount, BadAmount};
 pub use conduct::Conduct;
 pub use control::{Control, Early, EndedBy, Phase, Wave};
 pub use document::DocumentError;

@@ -59,6 +59,11 @@ impl RunPaths {
         self.name("workers/")
     }
 
+    /// The file by which one worker on this machine shows that it lives.
+    pub fn worker(&self, name: &str) -> String {
+        self.name(&format!("workers/{}", part(name)))
+    }
+
     /// What the result lines of all workers begin with.
     pub fn results(&self) -> String {
         self.name("results/")
@@ -123,6 +128,7 @@ mod tests {
             (paths.manifest(), "manifest.json"),
             (paths.earlier(), "earlier/"),
             (paths.workers(), "workers/"),
+            (paths.worker("a/b"), "workers/a-b"),
             (paths.results(), "results/"),
             (paths.results_of("vm.1/../x"), "results/vm-1----x."),
             (paths.events(), "events/"),

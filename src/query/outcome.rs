@@ -429,6 +429,7 @@ mod tests {
             command: Command {
                 base: "sbm threaded query --queryfile q.sql".into(),
                 targets: "--override a.cfg".into(),
+                ..Command::default()
             },
         };
         (Outcome::new(summary, &all, &gathered), all, gathered)

@@ -6,12 +6,16 @@ use super::{List, Run, shell_word, text_format::plural};
 use crate::monitor::Totals;
 
 /// A command line in two parts, for a user to repeat: what stays, and which databases it names. It holds no secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Command {
     /// Program, command and options.
     pub base: String,
     /// The options that say which databases.
     pub targets: String,
+    /// What is added to begin a new run; may be empty.
+    pub anew: String,
+    /// What is added to go on with the run; may be empty.
+    pub again: String,
 }
 
 /// The next steps after `run`, one sentence each; none when there is nothing to do.
@@ -41,10 +45,10 @@ fn build_the_rest(run: &Run, totals: &Totals) -> Option<String> {
     };
     let how = match &run.folder {
         Some(folder) => {
-            let base = run
-                .command
-                .as_ref()
-                .map_or("repeat the command with", |command| &command.base);
+            let base = match &run.command {
+                Some(command) => words([&command.base, &command.anew]),
+                None => "repeat the command with".to_owned(),
+            };
             format!("{base} --override {}", list(folder))
         }
         None => "repeat the command with a list of these".to_owned(),
@@ -59,7 +63,7 @@ fn build_the_rest(run: &Run, totals: &Totals) -> Option<String> {
 fn by_state(run: &Run, totals: &Totals) -> [(usize, &'static str, String); 4] {
     let id = run.run_id;
     let again = match &run.command {
-        Some(command) => format!("{} {}", command.base, command.targets),
+        Some(command) => words([&command.base, &command.targets, &command.again]),
         None => "repeat the command with".to_owned(),
     };
     [
@@ -89,6 +93,11 @@ fn by_state(run: &Run, totals: &Totals) -> [(usize, &'static str, String); 4] {
             ),
         ),
     ]
+}
+
+fn words<const N: usize>(words: [&String; N]) -> String {
+    let words = words.into_iter().filter(|word| !word.is_empty());
+    words.map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
 /// The list as a shell reads it.

@@ -4,6 +4,7 @@ mod brake;
 mod demo;
 mod drive;
 mod inputs;
+pub mod local;
 mod query;
 mod record;
 
@@ -206,4 +207,15 @@ fn ignore_closed(error: std::io::Error) -> std::io::Result<()> {
     } else {
         Err(error)
     }
+}
+
+/// What a step has done, on standard output.
+fn say(text: &str) -> Result<ExitCode, Error> {
+    use std::io::Write;
+    let mut out = std::io::stdout();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .or_else(ignore_closed)
+        .map_err(Error::Output)?;
+    Ok(ExitCode::Succeeded)
 }

@@ -51,6 +51,16 @@ pub(super) fn resumed(settings: &RunSettings, package: &Package) -> Result<Optio
         }
         Err(error) => return Err(error),
     };
+    check_same(&job, settings, package)?;
+    Ok(Some(job.run_id))
+}
+
+/// Refuses to go on with the run of `job` by what is given, unless it is the same build.
+pub(super) fn check_same(
+    job: &JobSpec,
+    settings: &RunSettings,
+    package: &Package,
+) -> Result<(), Error> {
     let mut faults = Vec::new();
     if job.package.sha256 != package.sha256() {
         faults.push(format!(
@@ -82,7 +92,7 @@ pub(super) fn resumed(settings: &RunSettings, package: &Package) -> Result<Optio
         ));
     }
     if faults.is_empty() {
-        Ok(Some(job.run_id))
+        Ok(())
     } else {
         Err(Error::input(faults.join("\n")))
     }

@@ -11,6 +11,7 @@ mod fault;
 mod file;
 mod ledger;
 mod limits;
+mod local;
 mod login;
 mod package_source;
 mod query;
@@ -33,6 +34,11 @@ pub use fault::{Fault, Faults};
 pub use file::{SettingsFile, rewritten, sealed, unsealed};
 pub use ledger::{LedgerArguments, LedgerSettings};
 pub use limits::limits;
+pub use local::{
+    JobArguments, JobPasswordArguments, LocalCleanupArguments, LocalDeployArguments,
+    LocalDequeueArguments, LocalEnqueueArguments, LocalJobSettings, LocalMonitorArguments,
+    LocalRunArguments, LocalRunSettings, NewJobArguments, WaveArguments, WorkerArguments,
+};
 pub use package_source::PackageSource;
 pub use query::{QueryArguments, QueryResultArguments, QuerySettings, QueryTextArguments};
 pub use resume::Resume;

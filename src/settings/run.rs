@@ -93,7 +93,13 @@ fn build_targets(reader: &mut Reader<'_>, typed: &BuildArguments) -> TargetSourc
 pub(super) fn survey(reader: &mut Reader<'_>, typed: &BuildArguments) -> Output {
     reader.open_file(&typed.run.file);
     reader.use_answers(&Answers::default());
-    settings(reader, &typed.run, |reader| build_targets(reader, typed)).output
+    settings(
+        reader,
+        &typed.run,
+        |reader| build_targets(reader, typed),
+        |reader| logs(reader, &typed.run),
+    )
+    .output
 }
 
 /// Reads everything before it tells a single fault.
@@ -106,16 +112,22 @@ fn read(
     let mut reader = Reader::new(environment);
     reader.open_file(&typed.file);
     reader.use_answers(answers);
-    let settings = settings(&mut reader, typed, targets);
+    let settings = settings(&mut reader, typed, targets, |reader| logs(reader, typed));
     reader.finish()?;
     Ok(settings)
 }
 
-/// Faults come in the order of the help, because the fields are read in that order.
-fn settings(
+fn logs(reader: &mut Reader<'_>, typed: &RunArguments) -> PathBuf {
+    root_logging_path(reader, typed.run.rootloggingpath.as_deref())
+}
+
+/// Faults come in the order of the help, because the fields are read in that order. What commands differ in is read by
+/// `targets` and `logs`.
+pub(super) fn settings(
     reader: &mut Reader<'_>,
     typed: &RunArguments,
     targets: impl FnOnce(&mut Reader<'_>) -> TargetSource,
+    logs: impl FnOnce(&mut Reader<'_>) -> PathBuf,
 ) -> RunSettings {
     let package = package_source::read(reader, &typed.package);
     let limits = limits::read(reader, &typed.limits);
@@ -128,7 +140,7 @@ fn settings(
     let max_failures = max_failures(reader, typed.run.maxfailures.as_deref());
     let drain_timeout = drain_timeout(reader, typed.run.draintimeout.as_deref());
     let (resume, again) = resume::read(reader, &typed.run);
-    let root_logging_path = root_logging_path(reader, typed.run.rootloggingpath.as_deref());
+    let root_logging_path = logs(reader);
     let output = output(reader, typed.run.output.as_deref());
     refuse_unavailable(reader, &typed.unavailable);
     RunSettings {

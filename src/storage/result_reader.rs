@@ -14,8 +14,13 @@ pub struct ResultReader {
 impl ResultReader {
     /// Begins with the first line of each worker.
     pub fn new(storage: Arc<dyn Storage>, paths: &RunPaths) -> Self {
+        Self::of(storage, paths.results())
+    }
+
+    /// The same for all objects whose names begin with `prefix`.
+    pub fn of(storage: Arc<dyn Storage>, prefix: String) -> Self {
         Self {
-            lines: LineReader::new(storage, paths.results()),
+            lines: LineReader::new(storage, prefix),
         }
     }
 

@@ -6,6 +6,8 @@
 //! target, `script` one script, `finish` its end. What a database has seen before is decided by `decide`, and `resolve` finds out what
 //! became of a commit whose answer was lost.
 //!
+//! [`presence`] shows those who have started a worker on this machine that it lives.
+//!
 //! Meanwhile `locks` renews all messages. A `fence` knows until when a message is ours for certain and stops its build before; a
 //! `hold` has the permit without which nothing is committed. `ladder` is the way down when work ends early.
 
@@ -25,6 +27,7 @@ mod locks;
 mod past;
 mod place;
 pub mod prepare;
+pub mod presence;
 mod process;
 mod readable;
 mod resolve;

@@ -17,6 +17,7 @@ use super::{
     ladder::{Ladder, Rung},
     past::Past,
     prepare::{PackageFaults, Prepared},
+    presence::{Presence, PresenceError},
     run::{self, Sharing},
     secrets::{Input, Secrets},
 };
@@ -71,6 +72,9 @@ pub enum ServeError {
         /// What the operating system says.
         source: io::Error,
     },
+    /// The worker cannot show that it lives, or another of its name does.
+    #[error(transparent)]
+    Presence(#[from] PresenceError),
     /// The package of the run cannot be read.
     #[error(transparent)]
     Package(#[from] package::Error),
@@ -132,6 +136,7 @@ pub async fn serve(place: Place, secrets: Box<dyn BufRead + Send>) -> Result<(),
         queue,
         past,
         parent,
+        presence,
     } = begun;
     let shutdown = Shutdown::new();
     let builds = shutdown.child();
@@ -156,6 +161,7 @@ pub async fn serve(place: Place, secrets: Box<dyn BufRead + Send>) -> Result<(),
     let work = run::work(Arc::clone(&worker), queue, Some(sharing), &shutdown);
     let ended = ends.outlive(work, &shutdown).await;
     worker.events.close().await;
+    drop(presence);
     ended
 }
 
@@ -166,23 +172,27 @@ struct Begun {
     queue: Arc<LocalQueue>,
     past: Past,
     parent: oneshot::Receiver<()>,
+    presence: Presence,
 }
 
 async fn begin(place: &Place, secrets: Box<dyn BufRead + Send>) -> Result<Begun, ServeError> {
     let storage: Arc<dyn Storage> = Arc::new(LocalFolder::new(&place.container()));
     let job = job(&*storage, place).await?;
+    let name = place.worker.clone().unwrap_or_else(identity::worker);
+    let presence = Presence::take(&place.container(), &place.paths(), &name).await?;
     let mut input = Input::read(secrets, !job.secrets.is_empty(), place.attached);
     let given = input.secrets(&job).await?;
     let gate = Gate::open(Arc::clone(&storage), &place.paths(), place.run_id).await?;
     let past = Past::new(Arc::clone(&storage), &place.paths());
     let queue = queue(place, &job)?;
-    let worker = Arc::new(worker(place, job, given, storage).await?);
+    let worker = Arc::new(worker(place, name, job, given, storage).await?);
     Ok(Begun {
         worker,
         gate,
         queue,
         past,
         parent: input.end,
+        presence,
     })
 }
 
@@ -311,6 +321,7 @@ fn queue(place: &Place, job: &JobSpec) -> Result<Arc<LocalQueue>, ServeError> {
 
 async fn worker(
     place: &Place,
+    name: String,
     job: JobSpec,
     mut secrets: Secrets,
     storage: Arc<dyn Storage>,
@@ -323,7 +334,6 @@ async fn worker(
         secrets.take_password(),
         job.build.ledger_schema.clone(),
     )?;
-    let name = place.worker.clone().unwrap_or_else(identity::worker);
     let lines = ResultLines::new(
         Arc::clone(&storage),
         &paths,

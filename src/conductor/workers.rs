@@ -1,0 +1,160 @@
+//! The workers of a run: noted down before they are started, started again when they vanish.
+
+use std::time::Duration;
+
+use super::{Error, Site};
+use crate::{
+    backend::{WorkerState, WorkerStatus},
+    clock::Moment,
+    protocol::{MadeObject, Manifest},
+    storage::Condition,
+};
+
+/// How often workers are asked for.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The pause between two deployments of workers that have vanished.
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// How often workers that have vanished are started again.
+const TRIES: u32 = 10;
+
+/// Starts `workers` workers, after they are entered in the manifest.
+pub async fn deploy(site: &Site, workers: usize) -> Result<(), Error> {
+    note_made(site, site.backend.objects(workers)).await?;
+    Ok(site.backend.deploy(workers).await?)
+}
+
+/// Enters objects in the manifest of the run.
+async fn note_made(site: &Site, objects: Vec<MadeObject>) -> Result<(), Error> {
+    let mut manifest = manifest(site).await?;
+    if manifest.enter(objects) {
+        let name = site.paths.manifest();
+        let bytes = manifest.to_json();
+        site.storage
+            .put(&name, bytes.into(), Condition::Any)
+            .await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn manifest(site: &Site) -> Result<Manifest, Error> {
+    let name = site.paths.manifest();
+    let object = site.storage.get(&name).await?;
+    let object = object.ok_or_else(|| crate::storage::Error::NoObject {
+        place: site.storage.to_string(),
+        name,
+    })?;
+    Ok(Manifest::read(&object.bytes)?)
+}
+
+/// Keeps an eye on the workers.
+#[derive(Debug)]
+pub(super) struct Watch {
+    wanted: usize,
+    /// Whether anybody has started workers for this opening.
+    deployed: bool,
+    next: Moment,
+    not_before: Moment,
+    tries: u32,
+    told: Vec<String>,
+}
+
+/// What can be said of the workers.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Workers {
+    /// Some work, or none is expected to.
+    Fine,
+    /// There will be none any more, for this reason.
+    None(String),
+}
+
+impl Watch {
+    pub(super) async fn new(site: &Site, wanted: usize) -> Result<Self, Error> {
+        let queue = &site.queue_object;
+        let objects = manifest(site).await?.objects;
+        Ok(Self {
+            wanted,
+            deployed: objects.iter().any(|object| object != queue),
+            next: Moment::now(),
+            not_before: Moment::now(),
+            tries: 0,
+            told: Vec::new(),
+        })
+    }
+
+    /// Looks when it is time to; starts workers again that have vanished. What is worth telling is handed to `tell`.
+    pub(super) async fn look(
+        &mut self,
+        site: &Site,
+        tell: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<Workers, Error> {
+        if !self.next.has_passed() {
+            return Ok(Workers::Fine);
+        }
+        self.next = Moment::now() + LOOK;
+        if !self.deployed {
+            // Another process may do it in the meantime.
+            self.deployed = Self::new(site, self.wanted).await?.deployed;
+            return Ok(Workers::Fine);
+        }
+        let status = site.backend.status().await?;
+        self.tell_failures(&status, tell);
+        let alive = status.iter().filter(|worker| worker.state.is_alive());
+        let alive = alive.count();
+        let failed = failures(&status).count();
+        if alive > 0 || self.wanted == 0 {
+            return Ok(Workers::Fine);
+        }
+        if failed > 0 || self.tries == TRIES {
+            return Ok(Workers::None(self.verdict(&status)));
+        }
+        self.start_again(site, tell).await
+    }
+
+    async fn start_again(
+        &mut self,
+        site: &Site,
+        tell: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<Workers, Error> {
+        if !site.can_deploy {
+            let why =
+                "all workers are gone, and none can be started without the secrets of the job";
+            return Ok(Workers::None(why.to_owned()));
+        }
+        if self.not_before.has_passed() {
+            self.not_before = Moment::now() + PAUSE;
+            self.tries += 1;
+            tell("no worker runs any more; new ones are started");
+            deploy(site, self.wanted).await?;
+        }
+        Ok(Workers::Fine)
+    }
+
+    /// Each failed worker is told of once.
+    fn tell_failures(&mut self, status: &[WorkerStatus], tell: &mut (dyn FnMut(&str) + Send)) {
+        for (name, reason) in failures(status) {
+            if !self.told.iter().any(|known| known == name) {
+                self.told.push(name.to_owned());
+                tell(&format!("worker {name} is given up: {reason}"));
+            }
+        }
+    }
+
+    fn verdict(&self, status: &[WorkerStatus]) -> String {
+        match failures(status).next() {
+            Some((name, reason)) => format!("no worker can work; {name}: {reason}"),
+            None => format!(
+                "workers were started {} times, and none stayed",
+                self.tries + 1
+            ),
+        }
+    }
+}
+
+fn failures(status: &[WorkerStatus]) -> impl Iterator<Item = (&str, &str)> {
+    status.iter().filter_map(|worker| match &worker.state {
+        WorkerState::Failed { reason } => Some((worker.name.as_str(), reason.as_str())),
+        _ => None,
+    })
+}
