@@ -226,8 +226,11 @@ impl<'a> Conductor<'a> {
         let is_gone = matches!(counts, Err(queue::Error::Gone { .. }));
         let was_idle = self.orphans.idle;
         self.orphans.idle = is_idle(counts);
+        if !(was_idle && self.orphans.idle) {
+            return Ok(false);
+        }
         let orphans = self.sent_and_unsettled().await;
-        if !(was_idle && self.orphans.idle) || orphans.is_empty() {
+        if orphans.is_empty() {
             return Ok(false);
         }
         self.orphans.idle = false;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     clock::Moment,
-    protocol::{Control, Phase, Target, TargetKey},
+    protocol::{Phase, Target, TargetKey},
     queue::{self, Counts, Purpose},
 };
 
@@ -18,7 +18,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// How often the queue is asked how much it holds.
-const LOOK: Duration = Duration::from_millis(500);
+const LOOK: Duration = Duration::from_millis(300);
 
 /// Targets that are being looked into.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Reconciling {
             keys,
             until: Moment::now() + patience,
             patience,
-            next: Moment::now() + Control::LOOK,
+            next: Moment::now() + LOOK,
             idle: false,
         })
     }
@@ -62,6 +62,13 @@ impl Reconciling {
         evidence: &Evidence,
         workers: &Workers,
     ) -> bool {
+        if *workers != Workers::Fine {
+            return true;
+        }
+        if !self.next.has_passed() {
+            return false;
+        }
+        self.next = Moment::now() + LOOK;
         let open = self.keys.len();
         self.keys.retain(|key| evidence.state_of(key).is_none());
         if self.keys.is_empty() {
@@ -70,13 +77,9 @@ impl Reconciling {
         if self.keys.len() < open {
             self.until = Moment::now() + self.patience;
         }
-        if self.until.has_passed() || *workers != Workers::Fine {
+        if self.until.has_passed() {
             return true;
         }
-        if !self.next.has_passed() {
-            return false;
-        }
-        self.next = Moment::now() + LOOK;
         // Twice in a row, because a line may be stored between the lines' reading and the counting.
         let was_idle = self.idle;
         self.idle = is_idle(site.queue.counts().await);
