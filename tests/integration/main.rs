@@ -18,6 +18,7 @@ mod fleets;
 mod formats;
 mod fuzzing;
 mod local_events;
+mod local_runs;
 mod mysql;
 mod postgres;
 mod queries;
