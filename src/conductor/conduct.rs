@@ -90,6 +90,8 @@ impl<'a> Conductor<'a> {
 
     /// Brings the run to its end; fails with [`Error::Lost`] when another process may conduct it.
     pub(super) async fn run(mut self) -> Result<Vec<String>, Error> {
+        // Whoever watches learns at once who conducts from here on.
+        self.keeper.change(|_| {}).await?;
         let control = self.keeper.control().await;
         let early = match control.phase {
             Phase::Open => self.build().await?,
