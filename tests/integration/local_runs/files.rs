@@ -2,7 +2,7 @@
 
 use super::{
     chaos::{KILLS, kill_workers},
-    job::{self, Job, seeded},
+    job::{self, Job, expect_one_effect_each, seeded, slow},
 };
 use crate::support::{
     fleet::{Fleet, Platform},
@@ -11,18 +11,12 @@ use crate::support::{
 
 const WORKERS: usize = 4;
 
-/// A row, and some milliseconds of work in its transaction.
-const SCRIPT: &str = "CREATE TABLE IF NOT EXISTS effect (id INTEGER);\n\
-    INSERT INTO effect VALUES (1);\n\
-    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000) SELECT count(*) FROM n;\n\
-    INSERT INTO effect SELECT 2 WHERE (SELECT count(*) FROM effect) > 1;\n";
-
 fn files_are_built_once(kind: &str, targets: usize) {
     let test = format!("local_runs::files::{kind}");
     let fleet = Fleet::new(Platform::Sqlite, targets, &test).unwrap();
     let mut random = seeded(&test);
     let job = Job::of_files(&fleet);
-    job.package(&[("1.sql", SCRIPT)]);
+    job.package(&[("1.sql", &slow(60_000))]);
     let program = job
         .begin("run")
         .option("--concurrencytype", kind)
@@ -33,11 +27,7 @@ fn files_are_built_once(kind: &str, targets: usize) {
     let report = live.end().expect_code(0);
     assert_eq!(killed.len(), KILLS);
     assert_eq!(job::committed(&report), targets as u64, "{}", report.stdout);
-    for index in 0..targets {
-        assert_eq!(fleet.value(index, "SELECT count(*) FROM effect"), "1");
-        let states = fleet.sql(index, "SELECT state FROM SqlBuild_Ledger");
-        assert_eq!(states, [["Committed"]]);
-    }
+    expect_one_effect_each(&fleet);
     job.expect_nothing_left();
 }
 

@@ -1,10 +1,6 @@
 //! A job of `sbm local`, seen from outside: the program, its files, and the processes of its workers.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, path::PathBuf, process::Command};
 
 use rusqlite::{Connection, OpenFlags};
 use sbm::{
@@ -16,7 +12,6 @@ use uuid::Uuid;
 
 use crate::support::{
     fleet::Fleet,
-    live::eventually,
     many::Many,
     program::{Program, Run},
     run_files::{write_list, write_package},
@@ -172,11 +167,6 @@ impl Job {
         living.collect()
     }
 
-    /// Waits until no worker lives, which is not so as long as one is about to notice that it should end.
-    pub(super) fn expect_no_workers(&self) {
-        eventually("all workers have ended", || self.workers().is_empty());
-    }
-
     pub(super) fn queue(&self) -> PathBuf {
         self.store().join("queues").join(format!("{NAME}.queue"))
     }
@@ -218,14 +208,35 @@ pub(super) fn total(run: &Run, state: &str) -> u64 {
         .unwrap_or_else(|| panic!("{state}: {}", run.stdout))
 }
 
+/// A script of SQLite that makes one row and takes some milliseconds for each 10,000 of `rounds`.
+pub(super) fn slow(rounds: u64) -> String {
+    format!(
+        "CREATE TABLE IF NOT EXISTS effect (id INTEGER);\nINSERT INTO effect VALUES (1);\n\
+         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rounds}) SELECT count(*) FROM n;\n"
+    )
+}
+
+/// Keeps builds of a SQLite database waiting for as long as it lives.
+pub(super) fn occupy(fleet: &Fleet, index: usize) -> Connection {
+    let connection = Connection::open(fleet.path_of(index)).unwrap();
+    connection
+        .busy_timeout(std::time::Duration::from_secs(60))
+        .unwrap();
+    connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+    connection
+}
+
+/// Every database has the effect of [`slow`] and its ledger row, once.
+pub(super) fn expect_one_effect_each(fleet: &Fleet) {
+    for index in 0..fleet.names.len() {
+        let effects = fleet.value(index, "SELECT count(*) FROM effect");
+        assert_eq!(effects, "1", "{index}");
+        let states = fleet.sql(index, "SELECT state FROM SqlBuild_Ledger");
+        assert_eq!(states, [["Committed"]], "{index}");
+    }
+}
+
 /// How many targets were committed, by this opening or one before.
 pub(super) fn committed(run: &Run) -> u64 {
     total(run, "committed") + total(run, "alreadyCommitted")
-}
-
-/// What the storage of a run holds, for failures.
-pub(super) fn tail(path: &Path) -> String {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().rev().take(20).collect();
-    lines.into_iter().rev().collect::<Vec<_>>().join("\n")
 }

@@ -2,18 +2,14 @@
 
 use std::{thread, time::Duration};
 
-use super::job::{self, Job, seeded, signal};
+use super::job::{self, Job, expect_one_effect_each, seeded, signal, slow};
 use crate::support::{
     fleet::{Fleet, Platform},
     live::{Live, eventually},
     program::Program,
 };
 
-const TARGETS: usize = 24;
-
-const SCRIPT: &str = "CREATE TABLE IF NOT EXISTS effect (id INTEGER);\n\
-    INSERT INTO effect VALUES (1);\n\
-    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200000) SELECT count(*) FROM n;\n";
+const TARGETS: usize = 16;
 
 struct World {
     fleet: Fleet,
@@ -24,7 +20,7 @@ impl World {
     fn new(test: &str) -> Self {
         let fleet = Fleet::new(Platform::Sqlite, TARGETS, test).unwrap();
         let job = Job::of_files(&fleet);
-        job.package(&[("1.sql", SCRIPT)]);
+        job.package(&[("1.sql", &slow(100_000))]);
         Self { fleet, job }
     }
 
@@ -50,12 +46,7 @@ impl World {
     fn complete(&self) {
         let report = self.program().run().expect_code(0);
         assert_eq!(job::committed(&report), TARGETS as u64, "{}", report.stdout);
-        for index in 0..TARGETS {
-            let effects = self.fleet.value(index, "SELECT count(*) FROM effect");
-            assert_eq!(effects, "1", "{index}");
-            let states = self.fleet.sql(index, "SELECT state FROM SqlBuild_Ledger");
-            assert_eq!(states, [["Committed"]], "{index}");
-        }
+        expect_one_effect_each(&self.fleet);
         self.job.expect_nothing_left();
     }
 }
@@ -105,7 +96,7 @@ fn a_run_whose_conductors_are_killed_again_and_again_goes_on() {
     const TEST: &str = "local_runs::killed::again_and_again";
     let mut random = seeded(TEST);
     let world = World::new(TEST);
-    for _ in 0..15 {
+    for _ in 0..12 {
         let mut live = Live::start(world.program());
         thread::sleep(Duration::from_millis(random.u64(0..900)));
         if live.is_running() {

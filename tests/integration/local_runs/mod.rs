@@ -2,6 +2,10 @@
 //! built once, and every run ends with one state per target.
 
 mod chaos;
+mod early;
+mod faults;
 mod files;
 mod job;
 mod killed;
+mod takeover;
+mod waves;
