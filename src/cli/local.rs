@@ -24,6 +24,7 @@ pub(super) enum LocalCommand {
         after_help = "Example:\n  sbm local run --platform SQLite -P update.sbm --override fleet.cfg --jobname update \
                       --workers 8 --waves 1,10%,100%",
         mut_arg("rootloggingpath", |argument| argument.hide(true)),
+        mut_arg("maxslots", |argument| argument.help(MAXSLOTS)),
         mut_arg("resume", |argument| argument.help(RESUME))
     )]
     Run(Box<LocalRunArguments>),
@@ -33,6 +34,7 @@ pub(super) enum LocalCommand {
                           [OPTIONS]",
         after_help = "Example:\n  sbm local prep --jobname update --platform SQLite -P update.sbm --override fleet.cfg",
         mut_arg("rootloggingpath", |argument| argument.hide(true)),
+        mut_arg("maxslots", |argument| argument.help(MAXSLOTS)),
         mut_arg("resume", |argument| argument.help(RESUME))
     )]
     Prep(Box<LocalRunArguments>),
@@ -78,9 +80,12 @@ pub(super) enum LocalCommand {
     Worker,
 }
 
+/// What `--maxslots` means where there are workers.
+const MAXSLOTS: &str =
+    "Never more than this at once in one worker process, whatever the type [default: 32]";
+
 /// What `--resume` means where there are jobs.
-const RESUME: &str =
-    "Go on with an earlier run of the job; without its id, with the one that the job holds";
+const RESUME: &str = "Go on with the run that the job holds; with an id, only if it is that one";
 
 pub(super) async fn run(command: LocalCommand) -> Result<ExitCode, Error> {
     let environment = &process_environment;

@@ -34,6 +34,7 @@ pub(super) fn program() -> String {
 
 fn from_words(words: &[String]) -> Command {
     let (mut base, mut targets) = (Vec::new(), Vec::new());
+    let makes_a_job = makes_a_job(words);
     let mut words = words.iter().peekable();
     base.extend(words.next().map(|program| shell_word(program)));
     while let Some(word) = words.next() {
@@ -41,10 +42,15 @@ fn from_words(words: &[String]) -> Command {
             Some((name, _)) if name.starts_with("--") => (name, true),
             _ => (word.as_str(), false),
         };
-        let part = part(name);
+        let part = match name {
+            "--force" if makes_a_job => Part::Dropped,
+            _ => part(name),
+        };
         // `--resume` and the switches may stand alone; every other option of these takes the next word.
-        let alone = matches!(name, "--resume" | "--finish-partial" | "--finishpartial")
-            && words.peek().is_none_or(|next| next.starts_with('-'));
+        let alone = matches!(
+            name,
+            "--resume" | "--finish-partial" | "--finishpartial" | "--force"
+        ) && words.peek().is_none_or(|next| next.starts_with('-'));
         let value = match part {
             Part::Base => None,
             _ if has_value || alone || is_joined(name) => None,
@@ -63,6 +69,15 @@ fn from_words(words: &[String]) -> Command {
         targets: targets.join(" "),
         ..Command::default()
     }
+}
+
+/// Whether `--force` gives up the job that is there: that of the very run which is told to be repeated. For other commands it
+/// means that a file is replaced, and stays.
+fn makes_a_job(words: &[String]) -> bool {
+    words.windows(2).any(|pair| match pair {
+        [group, step] => group == "local" && matches!(step.as_str(), "run" | "prep"),
+        _ => false,
+    })
 }
 
 fn part(name: &str) -> Part {
@@ -108,6 +123,28 @@ mod tests {
             (command.base.as_str(), command.targets.as_str()),
             ("sbm build -P p", "-sh -dx")
         );
+    }
+
+    #[test]
+    fn a_job_keeps_its_name_and_is_not_given_up_again() {
+        for force in ["--force", "--force true", "--force=TRUE"] {
+            for command in ["run", "prep"] {
+                let line = format!("sbm local {command} --jobname j {force} --override a.cfg -P p");
+                let repeated = self::command(&line);
+                let base = format!("sbm local {command} --jobname j -P p");
+                assert_eq!(repeated.base, base);
+                assert_eq!(repeated.targets, "--override a.cfg");
+            }
+        }
+        for line in [
+            "sbm local query --force --queryfile q",
+            "sbm threaded query --force true --queryfile q",
+        ] {
+            assert_eq!(command(line).base, line);
+        }
+        // `local` may be anything but the command.
+        let line = "sbm threaded query --outputfile local --force --queryfile run";
+        assert_eq!(command(line).base, line);
     }
 
     #[test]

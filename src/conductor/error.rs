@@ -97,9 +97,15 @@ fn advice(phase: Phase, conductor: &str, heartbeat: Duration) -> String {
         return "go on with it by --resume, begin a new one by --force, or take another name"
             .to_owned();
     }
+    let who = match conductor {
+        "" => "nobody conducts it at present".to_owned(),
+        conductor => format!(
+            "{conductor} conducts it and was heard of {} s ago",
+            heartbeat.as_secs()
+        ),
+    };
     format!(
-        "{conductor} conducts it and was heard of {} s ago; watch it by `monitor`, go on with it by --resume when that process \
-         is gone, or end it by `dequeue` and `cleanup`",
-        heartbeat.as_secs()
+        "{who}; watch it by `monitor`, go on with it by --resume when nobody conducts it, or end it by `dequeue` and \
+         `cleanup`"
     )
 }

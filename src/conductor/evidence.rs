@@ -173,3 +173,34 @@ impl Earlier {
         self.begun.contains(key) && !self.finals.contains_key(key)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::monitor::fixtures::line;
+
+    #[test]
+    fn the_last_word_of_an_earlier_opening_is_what_it_said_for_good() {
+        let mut earlier = Earlier::default();
+        let mut begun = line("s", "a", State::Unknown);
+        begun.is_final = false;
+        let mut lost = line("s", "b", State::Unknown);
+        lost.is_final = false;
+        let keys = (begun.key.clone(), lost.key.clone());
+        let skipped = line("s", "c", State::Skipped);
+        let (skipped_key, rolled_back) = (skipped.key.clone(), line("s", "a", State::RolledBack));
+        for line in [
+            begun,
+            rolled_back,
+            line("s", "a", State::Committed),
+            lost,
+            skipped,
+        ] {
+            earlier.note(line);
+        }
+        assert!(!earlier.is_open(&keys.0));
+        assert_eq!(earlier.word(&keys.0).unwrap().state, State::Committed);
+        assert!(earlier.is_open(&keys.1) && earlier.word(&keys.1).is_none());
+        assert!(!earlier.is_open(&skipped_key) && earlier.word(&skipped_key).is_none());
+    }
+}

@@ -106,8 +106,11 @@ impl Keeper {
         lost.wait_for(|lost| *lost).await.ok();
     }
 
-    /// Gives the lease back. One that cannot be given back lapses.
+    /// Gives the lease back, and says that nobody conducts. One that cannot be given back lapses.
     pub async fn release(self) {
+        if let Err(error) = self.change(|control| control.conductor.clear()).await {
+            log::debug!("{error}");
+        }
         let Self {
             inner,
             _heart: heart,
@@ -181,5 +184,82 @@ impl Inner {
     fn until(&self) -> Moment {
         let renewed = *self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
         renewed + Control::LEASE - MARGIN
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{protocol::Phase, storage::LocalFolder};
+
+    struct World {
+        _folder: tempfile::TempDir,
+        storage: Arc<dyn Storage>,
+        paths: RunPaths,
+    }
+
+    async fn world() -> World {
+        let folder = tempfile::tempdir().unwrap();
+        let storage: Arc<dyn Storage> = Arc::new(LocalFolder::new(&folder.path().join("job")));
+        storage.create().await.unwrap();
+        let run_id = Uuid::from_u128(7);
+        let paths = RunPaths::new(run_id);
+        let (name, control) = (paths.control(), Control::new(run_id).to_json());
+        let put = storage.put(&name, control.into(), Condition::Any);
+        put.await.unwrap();
+        World {
+            _folder: folder,
+            storage,
+            paths,
+        }
+    }
+
+    impl World {
+        async fn take(&self) -> Option<Keeper> {
+            Keeper::take(&self.storage, &self.paths).await.unwrap()
+        }
+
+        async fn stored(&self) -> Control {
+            let object = self.storage.get(&self.paths.control()).await.unwrap();
+            Control::read(&object.unwrap().bytes).unwrap()
+        }
+    }
+
+    #[tokio::test]
+    async fn one_process_conducts_until_it_gives_the_lease_back() {
+        let world = world().await;
+        let keeper = world.take().await.unwrap();
+        assert!(world.take().await.is_none());
+        keeper
+            .change(|control| control.phase = Phase::Draining)
+            .await
+            .unwrap();
+        let stored = world.stored().await;
+        assert_eq!((stored.phase, stored.sequence), (Phase::Draining, 2));
+        assert_eq!(stored.conductor, identity::worker());
+        keeper.release().await;
+        assert_eq!(world.stored().await.conductor, "");
+        let next = world.take().await.unwrap();
+        assert_eq!(next.control().await.phase, Phase::Draining);
+    }
+
+    #[tokio::test]
+    async fn whoever_has_lost_the_lease_writes_nothing_any_more() {
+        let world = world().await;
+        let keeper = world.take().await.unwrap();
+        world
+            .storage
+            .delete(&world.paths.control(), Some(&keeper.inner.lease.id))
+            .await
+            .unwrap();
+        let changed = keeper.change(|control| control.roll_back = true).await;
+        assert!(matches!(changed, Err(Error::Lost)), "{changed:?}");
+        keeper.lost().await;
+        let stored = world.storage.get(&world.paths.control()).await.unwrap();
+        assert!(stored.is_none());
+        let again = keeper.change(|_| {}).await;
+        assert!(matches!(again, Err(Error::Lost)));
     }
 }

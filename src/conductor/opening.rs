@@ -197,3 +197,29 @@ async fn copy(storage: &dyn Storage, from: &str, to: &str) -> Result<(), Error> 
         storage.append(to, piece).await?;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::LocalFolder;
+
+    #[tokio::test]
+    async fn an_object_is_copied_whole_whatever_its_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = LocalFolder::new(&folder.path().join("job"));
+        storage.create().await.unwrap();
+        let piece = Bytes::from(vec![b'x'; MAX_PIECE]);
+        for _ in 0..2 {
+            storage.append("from", piece.clone()).await.unwrap();
+        }
+        storage
+            .append("from", Bytes::from_static(b"end"))
+            .await
+            .unwrap();
+        copy(&storage, "from", "to").await.unwrap();
+        let [from, to] = ["from", "to"].map(|name| storage.get(name));
+        let (from, to) = (from.await.unwrap().unwrap(), to.await.unwrap().unwrap());
+        assert_eq!(from.bytes.len(), 2 * MAX_PIECE + 3);
+        assert!(from.bytes == to.bytes);
+    }
+}

@@ -68,12 +68,9 @@ impl Waves {
         if wave.iter().any(is_open) {
             return Ok(Step::Wait);
         }
-        let settled = match self.settled {
-            Some(settled) => settled,
-            None => {
-                self.settle(keeper, last, tell).await?;
-                return Ok(Step::Wait);
-            }
+        let Some(settled) = self.settled else {
+            self.settle(keeper, last, tell).await?;
+            return Ok(Step::Wait);
         };
         if let Some(halt) = self.over_budget(evidence, targets.get(..end).unwrap_or_default()) {
             return Ok(Step::Halt(halt));
@@ -183,4 +180,23 @@ fn bounds(waves: &[Wave], number: usize) -> (usize, usize) {
 pub(super) fn sent(waves: &[Wave]) -> usize {
     let sent = waves.iter().filter(|wave| wave.enqueueing);
     sent.map(|wave| wave.targets).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waves_lie_one_behind_the_other() {
+        let wave = |targets, enqueueing| Wave {
+            targets,
+            enqueueing,
+            ..Wave::default()
+        };
+        let waves = [wave(1, true), wave(4, true), wave(5, false)];
+        assert_eq!(bounds(&waves, 0), (0, 1));
+        assert_eq!(bounds(&waves, 1), (1, 5));
+        assert_eq!(bounds(&waves, 2), (5, 10));
+        assert_eq!(sent(&waves), 5);
+    }
 }

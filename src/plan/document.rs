@@ -246,6 +246,28 @@ mod tests {
     }
 
     #[test]
+    fn waves_are_a_part_of_the_plan() {
+        let text = "H:c,A#x\ni:B\nh,1433:C";
+        let whole = plan(text, ConcurrencyType::Server).unwrap();
+        let in_waves = |waves: &str| whole.clone().in_waves(&waves.parse().unwrap());
+        let first_one = in_waves("1,100%");
+        let expected = concat!(
+            r#"{"version":1,"package":{"name":"p","buildHash":"b","sha256":"s"},"platform":"SqlServer","#,
+            r#""concurrency":{"kind":"Server","limit":2,"maxSlots":8},"workers":3,"waves":[1,2],"groups":["h","i"],"targets":["#,
+            r#"{"key":"sqlserver|h|a","group":0,"server":"H","pairs":[{"default":"c","database":"A"}],"tag":"x"},"#,
+            r#"{"key":"sqlserver|i|b","group":1,"server":"i","pairs":[{"database":"B"}]},"#,
+            r#"{"key":"sqlserver|h|c","group":0,"server":"h,1433","pairs":[{"database":"C"}]}]}"#,
+        );
+        assert_eq!(String::from_utf8(first_one.to_json()).unwrap(), expected);
+        assert_eq!(Plan::from_json(expected.as_bytes()).unwrap(), first_one);
+        let hashes = [&whole, &first_one, &in_waves("2")].map(Plan::hash);
+        assert!(hashes[0] != hashes[1] && hashes[1] != hashes[2] && hashes[0] != hashes[2]);
+        // Another way to say the same is the same plan.
+        assert_eq!(in_waves("1"), first_one);
+        assert_eq!(in_waves("34%").waves, [2, 1]);
+    }
+
+    #[test]
     fn equal_inputs_have_equal_bytes_and_hashes() {
         let text = "a:x#t\nb:y#u";
         for kind in ConcurrencyType::ALL {

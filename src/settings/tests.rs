@@ -10,15 +10,15 @@ use clap::{Args, Command, FromArgMatches};
 use super::*;
 use crate::protocol::ConcurrencyType;
 
-fn environment(name: &str) -> Option<String> {
+pub(super) fn environment(name: &str) -> Option<String> {
     (name == "LOGS").then(|| "/var/log".to_owned())
 }
 
 /// A package, a target list and a certificate that exist.
-struct Files(tempfile::TempDir);
+pub(super) struct Files(tempfile::TempDir);
 
 impl Files {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         for file in ["a.sbm", "b.sbx", "a.cfg", "b.cfg", "ca.pem"] {
             std::fs::write(folder.path().join(file), "").unwrap();
@@ -27,7 +27,7 @@ impl Files {
         Self(folder)
     }
 
-    fn path(&self, file: &str) -> String {
+    pub(super) fn path(&self, file: &str) -> String {
         self.folder().join(file).to_str().unwrap().to_owned()
     }
 
@@ -36,7 +36,7 @@ impl Files {
     }
 }
 
-fn parse<T: Args + FromArgMatches>(words: &[String]) -> T {
+pub(super) fn parse<T: Args + FromArgMatches>(words: &[String]) -> T {
     let command = T::augment_args(Command::new("sbm").no_binary_name(true));
     let matches = command.try_get_matches_from(words).unwrap();
     T::from_arg_matches(&matches).unwrap()
@@ -56,7 +56,7 @@ fn understood(words: &[String]) -> String {
 }
 
 /// An option's name and a value that differs from its default, or from the value in [`base`].
-fn other_values(files: &Files) -> Vec<(&'static str, String)> {
+pub(super) fn other_values(files: &Files) -> Vec<(&'static str, String)> {
     let texts = [
         ("server", "other"),
         ("database", "other"),
@@ -258,6 +258,12 @@ fn every_option_is_documented() {
         QueryArguments::augment_args(Command::new("query")),
         ShowArguments::augment_args(Command::new("show")),
         SaveArguments::<Batch>::augment_args(Command::new("savesettings")),
+        LocalRunArguments::augment_args(Command::new("run")),
+        LocalEnqueueArguments::augment_args(Command::new("enqueue")),
+        LocalDeployArguments::augment_args(Command::new("deploy")),
+        LocalMonitorArguments::augment_args(Command::new("monitor")),
+        LocalDequeueArguments::augment_args(Command::new("dequeue")),
+        LocalCleanupArguments::augment_args(Command::new("cleanup")),
     ];
     for argument in commands.iter().flat_map(Command::get_arguments) {
         let aliases = argument.get_all_aliases().unwrap_or_default();

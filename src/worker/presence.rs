@@ -12,7 +12,7 @@ use std::{
 use crate::protocol::RunPaths;
 
 /// Whoever looks whether a lock is held has it for a moment. A lock that is not free so many tries is another worker's.
-const TRIES: u32 = 100;
+const TRIES: u32 = 250;
 const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 
 /// No file is longer.
@@ -142,6 +142,14 @@ impl Shown {
     /// Whether the worker lives.
     pub fn lives(&self) -> bool {
         self.life != Life::Over
+    }
+
+    /// The process of the worker, where its number means something here.
+    pub fn process(&self) -> Option<u32> {
+        match self.life {
+            Life::Here(process) => Some(process),
+            _ => None,
+        }
     }
 
     /// All workers of a run that have shown themselves and are not tidied up, by name.

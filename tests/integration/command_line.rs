@@ -80,6 +80,97 @@ fn commands_of_later_versions_are_not_there() {
     refused(&["threaded", "query"]);
 }
 
+/// The commands of `local` that people type.
+const LOCAL: [&str; 8] = [
+    "run", "prep", "enqueue", "deploy", "monitor", "dequeue", "query", "cleanup",
+];
+
+#[test]
+fn every_step_of_a_local_run_explains_itself() {
+    let output = run(&["local", "--help"]);
+    let list = text(&output.stdout);
+    for command in LOCAL {
+        assert!(list.contains(&format!("\n  {command} ")), "{list}");
+        let output = run(&["local", command, "--help"]);
+        assert_eq!(output.status.code(), Some(0), "{command}");
+        let help = text(&output.stdout);
+        let usage = format!("Usage: sbm local {command} --");
+        let example = format!("Example:\n  sbm local {command} --");
+        assert!(help.contains(&usage) && help.contains(&example), "{help}");
+        // Logs are in the store; a query has none.
+        assert_eq!(
+            help.contains("--rootloggingpath"),
+            command == "query",
+            "{help}"
+        );
+        assert_eq!(help.contains("--store"), command != "query", "{help}");
+    }
+    // Nobody types this one.
+    assert!(!list.contains("\n  worker "), "{list}");
+}
+
+#[test]
+fn all_faults_of_a_local_run_are_told_at_once_and_nothing_is_made() {
+    for command in ["run", "prep"] {
+        let error = refused(&[
+            "local",
+            command,
+            "-P",
+            "none.sbm",
+            "--override",
+            "none.cfg",
+            "--platform",
+            "SQLite",
+            "--rootloggingpath:logs",
+            "--jobname",
+            "../up",
+            "--force",
+            "--resume",
+            "--workers=0",
+            "--waves",
+            "10%,5%",
+            "--monitor",
+            "false",
+            "--probe",
+            "DELETE FROM t",
+        ]);
+        for part in [
+            "9 things need to be changed",
+            "--packagename `none.sbm`",
+            "--override `none.cfg`",
+            "--rootloggingpath `logs`",
+            "--jobname `../up`",
+            "--workers `0`",
+            "--waves `10%,5%`: `5%` is not more than `10%` before it",
+            "--probe: is not one query that only reads",
+            "--force: not used with --resume",
+            "--monitor `false`: not used with --waves",
+        ] {
+            assert!(error.contains(part), "{part} is missing in {error}");
+        }
+    }
+}
+
+#[test]
+fn a_step_needs_the_name_of_its_job() {
+    for command in ["enqueue", "deploy", "monitor", "dequeue", "cleanup"] {
+        let error = refused(&["local", command]);
+        assert!(error.contains("--jobname: needed"), "{command}: {error}");
+        let error = refused(&["local", command, "--jobname", "queues"]);
+        assert!(error.contains("--jobname `queues`"), "{command}: {error}");
+    }
+    // What has no meaning for a step is no option of it.
+    for words in [
+        &["local", "enqueue", "--jobname", "j", "--workers", "3"][..],
+        &["local", "cleanup", "--jobname", "j", "--password", CANARY],
+        &["local", "monitor", "--jobname", "j", "--deletelogs"],
+    ] {
+        let error = refused(words);
+        assert!(error.contains("unexpected argument '--"), "{error}");
+        assert!(!error.contains(CANARY), "{error}");
+    }
+}
+
 #[test]
 fn all_faults_are_told_at_once_and_nothing_is_made() {
     let error = refused(&[
@@ -139,9 +230,22 @@ fn no_error_ever_shows_the_password() {
         assert!(!error.contains(CANARY), "{words:?}: {error}");
     }
 
+    for command in ["deploy", "monitor"] {
+        let error = refused(&[
+            "local",
+            command,
+            "--password",
+            CANARY,
+            "--loglevel",
+            "trace",
+        ]);
+        assert!(!error.contains(CANARY), "{error}");
+    }
+
     let folder = tempfile::tempdir().unwrap();
     for arguments in [
         &["threaded", "run", "--loglevel", "trace"][..],
+        &["local", "monitor", "--loglevel", "trace"],
         &["build", "--help"],
     ] {
         let output = sbm(folder.path())

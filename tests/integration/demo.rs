@@ -30,7 +30,7 @@ fn the_demo_fails_in_one_database_and_its_next_command_builds_that_one() {
     let command = run
         .stdout
         .lines()
-        .find_map(|line| line.split_once("threaded run "))
+        .find_map(|line| line.split_once("local run "))
         .unwrap()
         .1;
     let list = command
@@ -43,7 +43,7 @@ fn the_demo_fails_in_one_database_and_its_next_command_builds_that_one() {
     database
         .execute("DELETE FROM settings WHERE name = 'quickstart'", [])
         .unwrap();
-    let again = Program::new(["threaded", "run"])
+    let again = Program::new(["local", "run"])
         .words(command.split_whitespace())
         .run()
         .expect_code(0);

@@ -8,6 +8,7 @@
     reason = "clippy lets tests unwrap, but not the functions that they share"
 )]
 
+mod backends;
 mod builds;
 mod command_line;
 mod contract;

@@ -62,12 +62,10 @@ impl Local {
         }
     }
 
-    /// Workers that this instance does not look after.
-    fn others(&self, action: &'static str) -> Result<Vec<Shown>, Error> {
+    /// What workers have shown; a file of this machine is looked at in a moment.
+    fn shown(&self, action: &'static str) -> Result<Vec<Shown>, Error> {
         let shown = self.options.shown();
-        let mut shown = shown.map_err(|error| self.failed(action, error))?;
-        shown.retain(|shown| !self.slots.has(&shown.worker));
-        Ok(shown)
+        shown.map_err(|error| self.failed(action, error))
     }
 }
 
@@ -97,16 +95,21 @@ impl Backend for Local {
 
     async fn deploy(&self, workers: usize) -> Result<(), Error> {
         let _turn = self.turn.lock().await;
-        let others = self.others(START)?;
-        let others = others.iter().filter(|shown| shown.lives()).count();
+        let mut others = self.shown(START)?;
+        others.retain(|shown| shown.lives() && !self.slots.has(&shown.worker));
+        let left_over = self.slots.adopt(others, workers);
         self.slots
-            .fill(workers.saturating_sub(others))
+            .fill(workers.saturating_sub(left_over))
+            .await
             .map_err(|error| self.failed(START, error))
     }
 
     async fn status(&self) -> Result<Vec<WorkerStatus>, Error> {
+        // In this order: whatever is started meanwhile is known by its slot only.
+        let mut others = self.shown(LOOK)?;
         let mut all = self.slots.status();
-        for shown in self.others(LOOK)? {
+        others.retain(|shown| !self.slots.has(&shown.worker));
+        for shown in others {
             let state = match shown.life {
                 Life::Here(_) | Life::Somewhere => WorkerState::Running,
                 Life::Over => WorkerState::Exited { code: None },
@@ -117,7 +120,6 @@ impl Backend for Local {
             });
         }
         all.sort_by(|one, other| one.name.cmp(&other.name));
-        all.dedup_by(|one, other| one.name == other.name);
         Ok(all)
     }
 
@@ -133,10 +135,11 @@ impl Backend for Local {
         self.slots.stop();
         let _turn = self.turn.lock().await;
         self.slots.stop();
+        let is_child = |name: &str| self.slots.has_child(name);
         let others = Others::new(&self.options);
-        let (own, others) = tokio::join!(self.slots.end(), others.end(|name| self.slots.has(name)));
+        let (mut left, others) = tokio::join!(self.slots.end(), others.end(is_child));
         self.slots.clear();
-        let mut left = own;
+        others::tidy(&self.options).map_err(|error| self.failed(REMOVE, error))?;
         left.extend(others.map_err(|error| self.failed(REMOVE, error))?);
         if left.is_empty() {
             Ok(())
@@ -147,7 +150,8 @@ impl Backend for Local {
 
     async fn leftovers(&self) -> Result<Vec<String>, Error> {
         let mut left = self.slots.processes();
-        let others = self.others(LOOK)?;
+        let mut others = self.shown(LOOK)?;
+        others.retain(|shown| !self.slots.has_child(&shown.worker));
         left.extend(others.iter().filter_map(others::describe));
         left.sort();
         Ok(left)

@@ -10,8 +10,11 @@ use crate::{
     worker::presence::{Life, Shown},
 };
 
-/// How often it is looked whether they have ended.
+/// How often it is looked whether those have ended that were told to.
 const LOOK: Duration = Duration::from_millis(50);
+
+/// How often it is looked whether others still live.
+const LOOK_AFTER: Duration = Duration::from_millis(500);
 
 /// How long a process may go on that has let go of its lock.
 const AFTER_LOCK: Duration = Duration::from_secs(2);
@@ -79,13 +82,32 @@ impl<'a> Others<'a> {
     /// What a worker held that has ended is free, and nothing is left of it.
     async fn tidy(&mut self, shown: &Shown) -> io::Result<()> {
         if let Some(id) = self.told.remove(&shown.worker) {
-            let begun = Instant::now();
-            while !process::has_ended(id) && begun.elapsed() < AFTER_LOCK {
-                sleep(LOOK).await;
-            }
+            until_it_is_gone(id).await;
             tell_queue(self.options, id).await;
         }
         shown.tidy().map(|_| ())
+    }
+}
+
+/// Waits until a worker does not live any more; the number of its process, where it means something here.
+pub(super) async fn until_it_ends(shown: &Shown) -> Option<u32> {
+    let mut id = shown.process();
+    loop {
+        match Life::of(&shown.path) {
+            Ok(Some(Life::Here(process))) => id = Some(process),
+            Ok(Some(Life::Somewhere)) => {}
+            Ok(Some(Life::Over) | None) => return id,
+            Err(error) => log::debug!("cannot look after worker {}: {error}", shown.worker),
+        }
+        sleep(LOOK_AFTER).await;
+    }
+}
+
+/// A process lets go of its lock a moment before it is gone, and the queue believes only those to have ended that are.
+pub(super) async fn until_it_is_gone(id: u32) {
+    let begun = Instant::now();
+    while !process::has_ended(id) && begun.elapsed() < AFTER_LOCK {
+        sleep(LOOK).await;
     }
 }
 
@@ -122,6 +144,14 @@ async fn tell_queue(options: &LocalOptions, id: u32) {
     }
 }
 
+/// Removes the files of all that have ended.
+pub(super) fn tidy(options: &LocalOptions) -> io::Result<()> {
+    for shown in options.shown()?.iter().filter(|shown| !shown.lives()) {
+        shown.tidy()?;
+    }
+    Ok(())
+}
+
 /// A worker that lives, in words.
 pub(super) fn describe(shown: &Shown) -> Option<String> {
     match shown.life {
@@ -134,6 +164,6 @@ pub(super) fn describe(shown: &Shown) -> Option<String> {
 pub(super) fn words(worker: &str, process: Option<u32>) -> String {
     match process {
         Some(id) => format!("process {id}: worker {worker}"),
-        None => format!("worker {worker}, in another container or on another machine"),
+        None => format!("worker {worker}: it has just begun, or runs in another container"),
     }
 }

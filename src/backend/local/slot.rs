@@ -14,37 +14,96 @@ use super::{
     LocalOptions, logs, others, process,
     start::{self, Started},
 };
-use crate::backend::{WorkerState, WorkerStatus};
+use crate::{
+    backend::{WorkerState, WorkerStatus},
+    worker::presence::Shown,
+};
 
 /// How long the operating system may take to end a process that was killed.
 pub(super) const KILLED: Duration = Duration::from_secs(10);
 
 /// What the slot does at the moment.
 #[derive(Debug)]
-pub(super) struct Now(Mutex<Present>);
+pub(super) struct Now {
+    present: Mutex<Present>,
+    /// The names of all workers of the slot that this process has started.
+    children: Mutex<Vec<String>>,
+}
 
 #[derive(Debug)]
 struct Present {
     worker: String,
+    /// The child that runs.
     process: Option<u32>,
     state: WorkerState,
 }
 
+/// Who works in a slot.
+#[derive(Debug)]
+pub(super) enum Occupant {
+    /// A child of this process.
+    Child(Box<Started>),
+    /// A worker that another process has started.
+    Other(Shown),
+}
+
+impl Occupant {
+    /// A child in a slot.
+    pub(super) async fn start(options: &LocalOptions, slot: usize) -> io::Result<Self> {
+        let started = start::start(options, slot).await?;
+        Ok(Self::Child(Box::new(started)))
+    }
+
+    /// The name of a child.
+    fn child(&self) -> Option<String> {
+        match self {
+            Self::Child(started) => Some(started.name.clone()),
+            Self::Other(_) => None,
+        }
+    }
+
+    fn present(&self) -> Present {
+        match self {
+            Self::Child(started) => Present {
+                worker: started.name.clone(),
+                process: Some(started.id),
+                state: WorkerState::Running,
+            },
+            Self::Other(shown) => Present {
+                worker: shown.worker.clone(),
+                process: None,
+                state: WorkerState::Running,
+            },
+        }
+    }
+}
+
 impl Now {
-    pub(super) fn new(started: &Started) -> Self {
-        Self(Mutex::new(Present {
-            worker: started.name.clone(),
-            process: Some(started.id),
-            state: WorkerState::Running,
-        }))
+    pub(super) fn new(occupant: &Occupant) -> Self {
+        Self {
+            present: Mutex::new(occupant.present()),
+            children: Mutex::new(occupant.child().into_iter().collect()),
+        }
     }
 
     fn present(&self) -> MutexGuard<'_, Present> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let present = self.present.lock();
+        present.unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn children(&self) -> MutexGuard<'_, Vec<String>> {
+        let children = self.children.lock();
+        children.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a worker of that name is, or was, the slot's.
     pub(super) fn has(&self, worker: &str) -> bool {
-        self.present().worker == worker
+        self.present().worker == worker || self.has_child(worker)
+    }
+
+    /// Whether this process has started a worker of that name.
+    pub(super) fn has_child(&self, worker: &str) -> bool {
+        self.children().iter().any(|child| child == worker)
     }
 
     pub(super) fn status(&self) -> WorkerStatus {
@@ -62,12 +121,9 @@ impl Now {
         Some(others::words(&present.worker, Some(id)))
     }
 
-    fn runs(&self, started: &Started) {
-        *self.present() = Present {
-            worker: started.name.clone(),
-            process: Some(started.id),
-            state: WorkerState::Running,
-        };
+    fn runs(&self, occupant: &Occupant) {
+        self.children().extend(occupant.child());
+        *self.present() = occupant.present();
     }
 
     fn is(&self, state: WorkerState) {
@@ -87,17 +143,16 @@ pub(super) struct Supervisor {
 }
 
 impl Supervisor {
-    pub(super) async fn look_after(self, first: Started) {
+    pub(super) async fn look_after(self, first: Occupant) {
         let mut attempt = Ok(first);
         let mut ends = 0;
         loop {
             let end = match attempt {
-                Ok(started) => match self.until_it_ends(started).await {
-                    Some(end) => end,
-                    None => return,
-                },
-                Err(error) => End::NotStarted(error),
+                Ok(Occupant::Child(started)) => self.until_it_ends(*started).await,
+                Ok(Occupant::Other(shown)) => self.until_other_ends(&shown).await,
+                Err(error) => Some(End::NotStarted(error)),
             };
+            let Some(end) = end else { return };
             ends += 1;
             log::warn!("worker {}: {end}", self.now.status().name);
             if ends >= self.options.replacement.ends {
@@ -112,29 +167,18 @@ impl Supervisor {
                 }
                 () = sleep(self.options.replacement.pause(ends)) => {}
             }
-            attempt = start::start(&self.options, self.number);
-            if let Ok(started) = &attempt {
-                self.now.runs(started);
+            attempt = Occupant::start(&self.options, self.number).await;
+            if let Ok(occupant) = &attempt {
+                self.now.runs(occupant);
             }
         }
     }
 
     /// How the worker has ended; none when it was removed.
     async fn until_it_ends(&self, mut started: Started) -> Option<End> {
-        let stdin = started.stdin.take();
-        let give = async {
-            let kept = match stdin {
-                Some(stdin) => start::give_secrets(&self.options, stdin).await,
-                None => None,
-            };
-            // An attached worker takes the end of its standard input for the end of this process.
-            std::future::pending::<()>().await;
-            drop(kept);
-        };
         let ended = tokio::select! {
             ended = started.child.wait() => Some(ended),
             () = self.stop.cancelled() => None,
-            () = give => None,
         };
         let Some(ended) = ended else {
             self.end(&mut started).await;
@@ -143,6 +187,20 @@ impl Supervisor {
         self.now.is(WorkerState::Waiting);
         self.release(&started).await;
         Some(ended.map_or_else(End::Unseen, End::Ended))
+    }
+
+    /// Waits for the end of a worker of another process; none when it was removed, which is not done here.
+    async fn until_other_ends(&self, shown: &Shown) -> Option<End> {
+        let id = tokio::select! {
+            id = others::until_it_ends(shown) => id,
+            () = self.stop.cancelled() => return None,
+        };
+        self.now.is(WorkerState::Waiting);
+        if let Some(id) = id {
+            others::until_it_is_gone(id).await;
+            others::release(&self.options, &shown.worker, id).await;
+        }
+        Some(End::Other)
     }
 
     /// Tells the worker to end, and kills it when it does not.
@@ -192,6 +250,8 @@ enum End {
     Ended(ExitStatus),
     #[error("has ended, nobody knows how: {0}")]
     Unseen(io::Error),
+    #[error("has ended, nobody knows how: another process had started it")]
+    Other,
     #[error("could not be started: {0}")]
     NotStarted(io::Error),
 }

@@ -12,10 +12,9 @@ use tokio_util::{
 
 use super::{
     LocalOptions,
-    slot::{Now, Supervisor},
-    start,
+    slot::{Now, Occupant, Supervisor},
 };
-use crate::backend::WorkerStatus;
+use crate::{backend::WorkerStatus, worker::presence::Shown};
 
 /// All slots that this process looks after.
 #[derive(Debug)]
@@ -53,37 +52,69 @@ impl Slots {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts workers until there are `workers`.
-    pub(super) fn fill(&self, workers: usize) -> io::Result<()> {
+    /// Looks after workers that other processes have started, too, but not after more than `workers`; how many are left over.
+    pub(super) fn adopt(&self, others: Vec<Shown>, workers: usize) -> usize {
         let mut state = self.state();
-        while state.alive() < workers {
-            if state.stop.is_cancelled() {
-                return Err(io::Error::other("they are being removed"));
+        let mut left_over = 0;
+        for shown in others {
+            if state.alive() < workers {
+                let number = state.free();
+                self.occupy(&mut state, number, Occupant::Other(shown));
+            } else {
+                left_over += 1;
             }
-            let number = state.free();
-            let started = start::start(&self.options, number)?;
-            let now = Arc::new(Now::new(&started));
-            let supervisor = Supervisor {
-                options: Arc::clone(&self.options),
-                number,
-                now: Arc::clone(&now),
-                stop: state.stop.clone(),
-            };
-            let task = self.tasks.spawn(supervisor.look_after(started));
-            state.slots.retain(|slot| slot.number != number);
-            state.slots.push(Slot {
-                number,
-                now,
-                _task: AbortOnDropHandle::new(task),
-            });
+        }
+        left_over
+    }
+
+    /// Starts workers until there are `workers`. Not to be called twice at a time.
+    pub(super) async fn fill(&self, workers: usize) -> io::Result<()> {
+        while let Some(number) = self.next(workers)? {
+            let occupant = Occupant::start(&self.options, number).await?;
+            self.occupy(&mut self.state(), number, occupant);
         }
         Ok(())
+    }
+
+    /// The next slot that needs a worker.
+    fn next(&self, workers: usize) -> io::Result<Option<usize>> {
+        let state = self.state();
+        if state.alive() >= workers {
+            return Ok(None);
+        }
+        if state.stop.is_cancelled() {
+            return Err(io::Error::other("they are being removed"));
+        }
+        Ok(Some(state.free()))
+    }
+
+    fn occupy(&self, state: &mut State, number: usize, occupant: Occupant) {
+        let now = Arc::new(Now::new(&occupant));
+        let supervisor = Supervisor {
+            options: Arc::clone(&self.options),
+            number,
+            now: Arc::clone(&now),
+            stop: state.stop.clone(),
+        };
+        let task = self.tasks.spawn(supervisor.look_after(occupant));
+        state.slots.retain(|slot| slot.number != number);
+        state.slots.push(Slot {
+            number,
+            now,
+            _task: AbortOnDropHandle::new(task),
+        });
     }
 
     /// Whether this process looks after a worker of that name.
     pub(super) fn has(&self, worker: &str) -> bool {
         let state = self.state();
         state.slots.iter().any(|slot| slot.now.has(worker))
+    }
+
+    /// Whether this process has started the worker of that name.
+    pub(super) fn has_child(&self, worker: &str) -> bool {
+        let state = self.state();
+        state.slots.iter().any(|slot| slot.now.has_child(worker))
     }
 
     pub(super) fn status(&self) -> Vec<WorkerStatus> {

@@ -6,6 +6,7 @@ use std::{
     io,
     path::Path,
     process::Stdio,
+    time::Duration,
 };
 
 use secrecy::{ExposeSecret, SecretString};
@@ -13,10 +14,14 @@ use serde::ser::SerializeMap;
 use tokio::{
     io::AsyncWriteExt,
     process::{Child, ChildStdin, Command},
+    time::timeout,
 };
 
 use super::{LocalOptions, environment::kept_back};
 use crate::protocol::environment as names;
+
+/// How long a worker may take to read secrets that are longer than what a pipe holds.
+const TAKES: Duration = Duration::from_secs(10);
 
 /// No slot has so many workers.
 const GENERATIONS: u32 = 100_000;
@@ -28,23 +33,29 @@ pub(super) struct Started {
     /// As long as it runs, and until it was waited for, the number belongs to it.
     pub(super) id: u32,
     pub(super) child: Child,
-    /// Its secrets are still to be written to it.
-    pub(super) stdin: Option<ChildStdin>,
+    /// The standard input of an attached worker, whose end it takes for the end of this process.
+    pub(super) _stdin: Option<ChildStdin>,
 }
 
-/// Starts a worker in a slot, under a name that no worker of the run has had.
-pub(super) fn start(options: &LocalOptions, slot: usize) -> io::Result<Started> {
+/// Starts a worker in a slot, under a name that no worker of the run has had, and gives it its secrets.
+///
+/// Then this process may end without harm to one that is detached.
+pub(super) async fn start(options: &LocalOptions, slot: usize) -> io::Result<Started> {
     let (name, log) = name(options, slot)?;
     let spawned = command(options, &name, log).spawn();
     let mut child = spawned.map_err(|error| not_started(options, &name, error))?;
     // Nobody has waited for it yet, so it has its number.
     let id = child.id().unwrap_or_default();
     log::info!("worker {name} is process {id}");
+    let stdin = match child.stdin.take() {
+        Some(stdin) => give_secrets(options, stdin).await?,
+        None => None,
+    };
     Ok(Started {
         name,
         id,
-        stdin: child.stdin.take(),
         child,
+        _stdin: stdin,
     })
 }
 
@@ -113,17 +124,20 @@ fn absolute(path: &Path) -> OsString {
         .into()
 }
 
-/// Gives a worker its secrets; what is left is its standard input, to be held open for as long as this process cares for it.
-pub(super) async fn give_secrets(
+/// Gives a worker its secrets. A pipe takes them at once, unless they are longer than any that are known.
+async fn give_secrets(
     options: &LocalOptions,
     mut stdin: ChildStdin,
-) -> Option<ChildStdin> {
+) -> io::Result<Option<ChildStdin>> {
     let line = SecretString::from(line(&options.secrets));
-    // One that has ended reads nothing, and whoever waits for it tells that.
-    if let Err(error) = stdin.write_all(line.expose_secret().as_bytes()).await {
-        log::debug!("a worker did not take its secrets: {error}");
+    match timeout(TAKES, stdin.write_all(line.expose_secret().as_bytes())).await {
+        Ok(Ok(())) => {}
+        // One that has ended reads nothing, and whoever waits for it tells that.
+        Ok(Err(error)) => log::debug!("a worker did not take its secrets: {error}"),
+        // It has not got all of them, and ends by itself.
+        Err(_) => return Err(io::Error::other("the worker does not take its secrets")),
     }
-    (!options.detached).then_some(stdin)
+    Ok((!options.detached).then_some(stdin))
 }
 
 /// The line in which a worker gets its secrets.

@@ -16,8 +16,8 @@ use crate::{
     monitor::Totals,
     report::{self, Report, Reporter},
     settings::{
-        DemoSettings, PackageArguments, RunArguments, RunOptionArguments, RunSettings,
-        TargetArguments, process_environment,
+        DemoSettings, JobArguments, LocalRunArguments, LocalRunSettings, PackageArguments,
+        RunArguments, TargetArguments, process_environment,
     },
     targets,
     worker::Signals,
@@ -90,7 +90,7 @@ async fn make(fleet: &Fleet, settings: &DemoSettings) -> Result<(), Error> {
     }
 }
 
-/// Builds the fleet just as `threaded run` does.
+/// Builds the fleet just as `local run` does, by four worker processes.
 async fn run(
     settings: &DemoSettings,
     program: &str,
@@ -98,14 +98,14 @@ async fn run(
     fleet: &Fleet,
     reporter: &mut dyn Reporter,
 ) -> Result<Report, Error> {
-    let [package, list, logs] = ["quickstart", "targets.cfg", "logs"].map(|name| root.join(name));
+    let [package, list, store] = ["quickstart", "targets.cfg", "store"].map(|name| root.join(name));
     write_package(&package).map_err(|error| Error::file(&package, error))?;
     fs::write(&list, targets::format_cfg(&fleet.targets))
         .map_err(|error| Error::file(&list, error))?;
-    let command = words::command(settings, program, &package, &list, &logs);
-    let typed = typed(settings, &package, &list, &logs);
-    let settings = RunSettings::threaded(&typed, &environment)?;
-    super::run(settings, command, reporter).await
+    let command = words::command(settings, program, &package, &list, &store);
+    let typed = typed(settings, &package, &list, &store);
+    let settings = LocalRunSettings::new(&typed, &environment)?;
+    super::local::execute(settings, command, reporter).await
 }
 
 /// The demo is the same everywhere: of the variables for settings it has those of the login alone.
@@ -117,9 +117,9 @@ fn environment(name: &str) -> Option<String> {
     process_environment(name)
 }
 
-fn typed(settings: &DemoSettings, package: &Path, list: &Path, logs: &Path) -> RunArguments {
+fn typed(settings: &DemoSettings, package: &Path, list: &Path, store: &Path) -> LocalRunArguments {
     let text = |path: &Path| Some(path.display().to_string());
-    RunArguments {
+    let run = RunArguments {
         package: PackageArguments {
             packagename: text(package),
             ..PackageArguments::default()
@@ -130,11 +130,15 @@ fn typed(settings: &DemoSettings, package: &Path, list: &Path, logs: &Path) -> R
             ..TargetArguments::default()
         },
         login: settings.login.clone(),
-        run: RunOptionArguments {
-            rootloggingpath: text(logs),
-            ..RunOptionArguments::default()
-        },
         ..RunArguments::default()
+    };
+    LocalRunArguments {
+        run,
+        job: JobArguments {
+            jobname: Some(words::JOB.to_owned()),
+            store: text(store),
+        },
+        ..LocalRunArguments::default()
     }
 }
 

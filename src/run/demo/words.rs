@@ -8,6 +8,9 @@ use crate::{
     settings::DemoSettings,
 };
 
+/// The name of the demo's job.
+pub(super) const JOB: &str = "demo";
+
 /// What a newcomer is told before it begins.
 pub(super) fn greeting(settings: &DemoSettings, root: &Path) -> Vec<String> {
     let fleet = match (settings.targets, &settings.server) {
@@ -69,13 +72,14 @@ pub(super) fn command(
     program: &str,
     package: &Path,
     list: &Path,
-    logs: &Path,
+    store: &Path,
 ) -> Command {
     let login = &settings.login;
     let options = [
         ("--platform", Some(settings.platform.to_string())),
         ("--packagename", Some(package.display().to_string())),
-        ("--rootloggingpath", Some(logs.display().to_string())),
+        ("--jobname", Some(JOB.to_owned())),
+        ("--store", Some(store.display().to_string())),
         ("--username", login.username.clone()),
         ("--authtype", login.authtype.clone()),
         ("--sslmode", login.sslmode.clone()),
@@ -86,7 +90,7 @@ pub(super) fn command(
         ),
         ("--connecttimeout", login.connecttimeout.clone()),
     ];
-    let mut base = format!("{program} threaded run");
+    let mut base = format!("{program} local run");
     for (name, value) in options {
         if let Some(value) = value {
             base += &format!(" {name} {}", shell_word(&value));

@@ -83,7 +83,7 @@ pub struct LocalCleanupArguments {
     /// Which job.
     #[command(flatten)]
     pub job: JobArguments,
-    /// Remove the folder of the job, too, with results and logs of all its runs [default: false].
+    /// Remove results and logs of the job's present run, too [default: false].
     #[arg(
         long,
         value_name = "BOOL",
@@ -110,7 +110,7 @@ pub struct JobArguments {
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Job")]
 pub struct NewJobArguments {
-    /// Begin anew where there is a job of this name already: its last run is given up, and its logs stay [default: false].
+    /// Begin a new run where there is a job of this name already whose last run has ended; its logs stay [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub force: Option<String>,
     /// Stay until the run has ended, and tell what came of it. Without it, workers go on by themselves [default: true].

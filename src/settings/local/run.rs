@@ -116,7 +116,7 @@ fn check(reader: &mut Reader<'_>, typed: &LocalRunArguments, settings: &LocalRun
             reader.fault("--force", None, problem);
         }
     }
-    if settings.waves.is_some() && !settings.monitor {
+    if typed.waves.waves.is_some() && !settings.monitor {
         let problem = "not used with --waves: somebody has to see that a wave went well before the next one begins";
         reader.fault("--monitor", Some("false"), problem);
     }

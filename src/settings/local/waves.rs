@@ -20,10 +20,11 @@ pub(super) fn read(reader: &mut Reader<'_>, typed: &WaveArguments, platform: Pla
     let soak = reader.seconds("--soak", typed.soak.as_deref(), 0, 0..=604_800);
     let probe = probe(reader, typed.probe.as_deref(), platform);
     if typed.waves.is_none() {
-        if !soak.is_zero() {
+        // A value that is wrong, too, is of no use either: both are told.
+        if !soak.is_zero() || reader.is_refused("--soak") {
             reader.fault("--soak", typed.soak.as_deref(), UNUSED);
         }
-        if probe.is_some() {
+        if typed.probe.is_some() {
             reader.fault("--probe", None, UNUSED);
         }
     }

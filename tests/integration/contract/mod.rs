@@ -1,5 +1,6 @@
 //! What every implementation of a trait promises.
 
+pub(crate) mod backend;
 pub(crate) mod endings;
 pub(crate) mod engine;
 pub(crate) mod leases;
