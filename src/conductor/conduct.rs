@@ -39,6 +39,8 @@ pub struct Ended {
     pub early: Option<Early>,
     /// What could not be removed.
     pub left_over: Vec<String>,
+    /// Whether this process has conducted it to its end.
+    pub conducted: bool,
 }
 
 /// Somebody who watches a run, and what he watches it by.
@@ -94,7 +96,12 @@ impl<'a> Conductor<'a> {
         self.keeper.change(|_| {}).await?;
         let control = self.keeper.control().await;
         let early = match control.phase {
-            Phase::Open => self.build().await?,
+            Phase::Open => match self.build().await {
+                Err(Error::Lost) => return Err(Error::Lost),
+                // Whatever failed: every target gets its state.
+                Err(error) => Some(failed(&error)),
+                Ok(early) => early,
+            },
             Phase::Draining => Some(control.early.unwrap_or_else(|| cancelled("somebody"))),
             Phase::Closed => None,
         };
@@ -110,7 +117,12 @@ impl<'a> Conductor<'a> {
             if let Some(signal) = self.tick().await? {
                 return Ok(Some(cancelled(signal)));
             }
-            let workers = self.look_at_workers().await;
+            // A run that was done before anybody watched it needs no workers any more.
+            let workers = if self.evidence.is_complete() {
+                Workers::Fine
+            } else {
+                self.look_at_workers().await
+            };
             if let Some(early) = self.must_end(&workers).await {
                 return Ok(Some(early));
             }
@@ -128,7 +140,7 @@ impl<'a> Conductor<'a> {
                 .await?;
             match step {
                 Step::Halt(early) => return Ok(Some(early)),
-                Step::All if self.evidence.is_complete() => return Ok(None),
+                Step::All if self.evidence.is_complete() => return Ok(self.dequeued()),
                 Step::Sent => {
                     self.evidence.stir();
                     self.orphans = Orphans::default();
@@ -145,6 +157,12 @@ impl<'a> Conductor<'a> {
                 },
             }
         }
+    }
+
+    /// While a run is open only `dequeue` says of targets that they are skipped.
+    fn dequeued(&self) -> Option<Early> {
+        let skipped = self.evidence.progress().skipped;
+        (skipped > 0).then(|| cancelled("`dequeue`"))
     }
 
     fn unknown(&self) -> String {
@@ -324,6 +342,13 @@ impl<'a> Conductor<'a> {
         } else {
             ""
         }
+    }
+}
+
+fn failed(error: &Error) -> Early {
+    Early {
+        by: EndedBy::Service,
+        why: error.to_string(),
     }
 }
 
