@@ -17,9 +17,11 @@ fn fleet(targets: usize, test: &str) -> (Fleet, Job) {
     (fleet, job)
 }
 
+/// Whether nothing starts any more: all that is left in the queue is in the hands of workers.
 fn drains(job: &Job) -> bool {
-    job.control()
-        .is_some_and(|control| control.phase >= Phase::Draining)
+    let control = job.control();
+    let left = job.queued().unwrap_or_default();
+    control.is_some_and(|control| control.phase >= Phase::Draining) && left.0 == left.1
 }
 
 /// Every target is in one of the three lists.
@@ -46,15 +48,16 @@ fn a_signal_leaves_the_rest_untouched_and_the_run_can_go_on() {
             .option("--workers", "2")
             .option("--concurrency", "1"),
     );
-    // Targets are handed out in turn, and both workers wait now.
-    eventually("two targets are built", || job.settled() == 2);
+    // Targets are handed out in turn.
+    eventually("two targets are built, and both workers wait", || {
+        job.queued() == Some((10, 2))
+    });
     live.signal("INT");
     eventually("the run drains", || drains(&job));
     drop(occupied);
     let run = live.end().expect_code(130);
     let (committed, skipped) = (total(&run, "committed"), total(&run, "skipped"));
-    assert_eq!(committed + skipped, 12, "{}", run.stdout);
-    assert!(committed >= 2 && skipped >= 8, "{}", run.stdout);
+    assert_eq!((committed, skipped), (4, 8), "{}", run.stdout);
     assert_eq!(untouched(&fleet), skipped);
     expect_one_state_each(&job, &fleet);
     let run = job.go_on().run().expect_code(0);
@@ -175,5 +178,30 @@ fn a_second_process_does_not_begin_what_is_open() {
     drop(occupied);
     live.end().expect_code(0);
     expect_one_effect_each(&fleet);
+    job.expect_nothing_left();
+}
+
+#[test]
+fn targets_that_are_dequeued_cancel_the_run_of_whoever_conducts_it() {
+    let (fleet, job) = fleet(8, "targets_that_are_dequeued");
+    job.package(&[("1.sql", &slow(1_000))]);
+    let occupied = occupy(&fleet, 2);
+    let program = job.begin("run").option("--workers", "1");
+    let live = Live::start(program.option("--concurrency", "1"));
+    eventually("two targets are built, and the worker waits", || {
+        job.queued() == Some((6, 1))
+    });
+    let said = job.step("dequeue").run().expect_code(0);
+    assert!(
+        said.stdout.contains("5 targets are taken"),
+        "{}",
+        said.stdout
+    );
+    drop(occupied);
+    let run = live.end().expect_code(130);
+    let totals = (total(&run, "committed"), total(&run, "skipped"));
+    assert_eq!(totals, (3, 5), "{}", run.stdout);
+    assert_eq!(untouched(&fleet), 5);
+    expect_one_state_each(&job, &fleet);
     job.expect_nothing_left();
 }

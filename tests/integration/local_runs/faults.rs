@@ -4,11 +4,12 @@ use std::{fs, thread, time::Duration};
 
 use rusqlite::Connection;
 
-use super::job::{self, Job, expect_one_effect_each, seeded, slow};
+use super::job::{self, Job, expect_one_effect_each, occupy, seeded, slow};
 use crate::support::{
     fleet::{self, Fleet},
     live::{Live, eventually},
     postgres::runtime,
+    run_files::RunFiles,
 };
 use sbm::{
     protocol::{Concurrency, ConcurrencyType, Platform},
@@ -69,4 +70,26 @@ fn a_queue_that_is_removed_is_made_anew() {
         let queue = LocalQueue::open(&job.queue(), options).unwrap();
         runtime().block_on(queue.remove()).unwrap();
     });
+}
+
+#[test]
+fn a_queue_that_somebody_has_spoilt_ends_the_run_and_every_target_has_its_state() {
+    let test = "local_runs::faults::a_queue_that_somebody_has_spoilt";
+    let fleet = Fleet::new(fleet::Platform::Sqlite, TARGETS, test).unwrap();
+    let job = Job::of_files(&fleet);
+    job.package(&[("1.sql", &slow(1_000))]);
+    let occupied = occupy(&fleet, 0);
+    let program = job.begin("run").option("--workers", "1");
+    let live = Live::start(program.option("--concurrency", "1"));
+    eventually("the first one waits", || !job.lines().is_empty());
+    // The log beside it, which belongs to it, stays.
+    fs::remove_file(job.queue()).unwrap();
+    drop(occupied);
+    let report = live.end().expect_code(3);
+    RunFiles(job.container()).assert_partition(&fleet.lines());
+    assert!(
+        report.stdout.contains("cannot be used as a queue"),
+        "{}",
+        report.stdout
+    );
 }

@@ -171,12 +171,13 @@ impl Job {
         self.store().join("queues").join(format!("{NAME}.queue"))
     }
 
-    /// How many targets the queue holds; none when there is no queue.
-    pub(super) fn queued(&self) -> Option<i64> {
+    /// How many targets the queue holds, and how many of them workers have; none when there is no queue.
+    pub(super) fn queued(&self) -> Option<(i64, i64)> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
         let queue = Connection::open_with_flags(self.queue(), flags).ok()?;
-        let count = queue.query_row("SELECT count(*) FROM message", [], |row| row.get(0));
-        count.ok()
+        let sql = "SELECT count(*), count(*) FILTER (WHERE state = 1) FROM message";
+        let counts = queue.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)));
+        counts.ok()
     }
 
     /// No worker, no queue, and cleanup says so.

@@ -59,7 +59,7 @@ fn a_run_whose_conductor_was_killed_at_a_known_step_goes_on() {
         ("the run is named", |job| job.run_id().is_some()),
         ("there is a queue", |job| job.queue().exists()),
         ("targets are in the queue", |job| {
-            job.queued().is_some_and(|queued| queued > 0)
+            job.queued().is_some_and(|(queued, _)| queued > 0)
         }),
         ("the first line is there", |job| !job.lines().is_empty()),
         ("half of it is done", |job| job.settled() >= TARGETS / 2),

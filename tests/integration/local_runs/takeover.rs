@@ -4,6 +4,7 @@ use super::job::{self, Job, expect_one_effect_each, occupy, slow};
 use crate::support::{
     fleet::{Fleet, Platform},
     live::{Live, eventually},
+    run_files::RunFiles,
 };
 
 const TARGETS: usize = 8;
@@ -58,6 +59,10 @@ fn steps_that_stand_alone_are_conducted_by_one_monitor_and_taken_over_by_the_nex
         assert_eq!(job::committed(report), TARGETS as u64, "{}", report.stdout);
     }
     assert_eq!(heir.json()["totals"], last.json()["totals"]);
+    // The report stands where that of every run stands.
+    let files = RunFiles(job.container());
+    files.assert_partition(&fleet.lines());
+    assert_eq!(files.json("result.json")["totals"], heir.json()["totals"]);
     expect_one_effect_each(&fleet);
     job.expect_nothing_left();
 }
