@@ -217,14 +217,13 @@ pub(super) fn slow(rounds: u64) -> String {
     )
 }
 
-/// Keeps builds of a SQLite database waiting for as long as it lives.
-pub(super) fn occupy(fleet: &Fleet, index: usize) -> Connection {
-    let connection = Connection::open(fleet.path_of(index)).unwrap();
-    connection
-        .busy_timeout(std::time::Duration::from_secs(60))
-        .unwrap();
-    connection.execute_batch("BEGIN IMMEDIATE").unwrap();
-    connection
+/// Keeps builds of a SQLite database waiting for as long as it lives: it has the lock that they take first.
+pub(super) fn occupy(fleet: &Fleet, index: usize) -> fs::File {
+    let database = fs::canonicalize(fleet.path_of(index)).unwrap();
+    let lock = database.with_added_extension("sbm-lock");
+    let file = fs::File::create(lock).unwrap();
+    file.lock().unwrap();
+    file
 }
 
 /// Every database has the effect of [`slow`] and its ledger row, once.
