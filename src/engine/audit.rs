@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Error, Session, Value, schema::Table};
+use super::{Error, Session, Statement, Value, schema::Table};
 use crate::protocol::JobSpec;
 
 pub(super) const POSTGRES_COLUMNS: &[(&str, &str)] = &[
@@ -182,24 +182,47 @@ pub async fn insert(
     database: &str,
     rows: &[Row<'_>],
 ) -> Result<(), Error> {
+    if let Some(last) = insert_but_last(session, run, database, rows).await? {
+        session.execute(&last.sql, &last.parameters).await?;
+    }
+    Ok(())
+}
+
+/// The same, but the last statement is left to the caller: the only one of most builds, which goes to the server with others.
+/// What scripts did to the session is undone before the first of several.
+pub async fn insert_but_last(
+    session: &mut dyn Session,
+    run: &Run,
+    database: &str,
+    rows: &[Row<'_>],
+) -> Result<Option<Statement>, Error> {
     let commit_date = Timestamp::now();
     let table = session.table_name(Table::Audit);
     let longest = session.longest_statement().unwrap_or(usize::MAX);
     let rows: Vec<Row<'_>> = rows.iter().map(|row| cut(run, row, longest)).collect();
+    let (mut last, mut settled): (Option<Statement>, bool) = (None, false);
     for chunk in chunks(run, &rows, longest) {
+        if let Some(statement) = last.take() {
+            if !std::mem::replace(&mut settled, true) {
+                session.settle().await?;
+            }
+            session
+                .execute(&statement.sql, &statement.parameters)
+                .await?;
+        }
         let places = vec![format!("({})", vec!["?"; COLUMNS].join(", ")); chunk.len()].join(", ");
         let sql = format!(
             "INSERT INTO {table} (BuildFileName, ScriptFileName, ScriptId, ScriptFileHash, CommitDate, Sequence, \
              UserId, ScriptText, Tag, TargetDatabase, RunWithVersion, BuildProjectHash, BuildRequestedBy, \
              ScriptRunStart, ScriptRunEnd, Description) VALUES {places}"
         );
-        let parameters: Vec<Value> = chunk
+        let parameters = chunk
             .iter()
             .flat_map(|row| values(run, database, commit_date, row))
             .collect();
-        session.execute(&sql, &parameters).await?;
+        last = Some(Statement { sql, parameters });
     }
-    Ok(())
+    Ok(last)
 }
 
 /// The parameters of one row. `AllowScriptBlock` is left to its default, which is true.

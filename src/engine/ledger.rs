@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Error, Session, Value, schema::Table};
+use super::{Error, Session, Statement, Value, schema::Table};
 use crate::protocol::TargetKey;
 
 pub(super) const POSTGRES_COLUMNS: &[(&str, &str)] = &[
@@ -159,6 +159,15 @@ fn parse_time(text: &str) -> Option<Timestamp> {
 
 /// Writes the row: the first of this run for the database, or in place of the one that `read` found.
 pub async fn write(session: &mut dyn Session, row: &Row, replaces: bool) -> Result<(), Error> {
+    let statement = write_statement(session, row, replaces);
+    let changed = session
+        .execute(&statement.sql, &statement.parameters)
+        .await?;
+    check_written(row, changed)
+}
+
+/// The statement that does it; what it has changed is for [`check_written`].
+pub fn write_statement(session: &dyn Session, row: &Row, replaces: bool) -> Statement {
     let table = session.table_name(Table::Ledger);
     let sql = if replaces {
         format!(
@@ -171,7 +180,7 @@ pub async fn write(session: &mut dyn Session, row: &Row, replaces: bool) -> Resu
              RunId, TargetKey, DatabaseName) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         )
     };
-    let parameters = [
+    let parameters = vec![
         Value::Int(row.attempt),
         row.package_sha256.as_str().into(),
         row.worker
@@ -189,8 +198,12 @@ pub async fn write(session: &mut dyn Session, row: &Row, replaces: bool) -> Resu
         row.key.as_str().into(),
         row.database.as_str().into(),
     ];
-    let written = session.execute(&sql, &parameters).await?;
-    if written == 1 {
+    Statement { sql, parameters }
+}
+
+/// An error unless exactly this row was written.
+pub fn check_written(row: &Row, changed: u64) -> Result<(), Error> {
+    if changed == 1 {
         return Ok(());
     }
     Err(Error::Settings(format!(
@@ -199,16 +212,13 @@ pub async fn write(session: &mut dyn Session, row: &Row, replaces: bool) -> Resu
     )))
 }
 
-/// Removes rows of other runs that ended more than `age` ago.
-pub async fn prune(session: &mut dyn Session, run_id: Uuid, age: Duration) -> Result<(), Error> {
-    let Ok(before) = Timestamp::now().checked_sub(age) else {
-        return Ok(());
-    };
+/// Removes rows of other runs that ended more than `age` ago; none when there was no such time.
+pub fn prune_statement(session: &dyn Session, run_id: Uuid, age: Duration) -> Option<Statement> {
+    let before = Timestamp::now().checked_sub(age).ok()?;
     let sql = format!(
         "DELETE FROM {} WHERE Finished < ? AND RunId <> ?",
         session.table_name(Table::Ledger)
     );
-    let parameters = [Value::Time(before), run_id.to_string().as_str().into()];
-    session.execute(&sql, &parameters).await?;
-    Ok(())
+    let parameters = vec![Value::Time(before), run_id.to_string().as_str().into()];
+    Some(Statement { sql, parameters })
 }

@@ -59,6 +59,15 @@ pub enum Mode {
     Autocommit,
 }
 
+/// One statement of our own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Statement {
+    /// The text, with `?` placeholders.
+    pub sql: String,
+    /// What takes their places.
+    pub parameters: Vec<Value>,
+}
+
 /// One connection to one database, used by one build.
 ///
 /// The order of calls is `lock`, table changes by `execute`, `begin`, then scripts, then `commit` or `rollback`. Dropping
@@ -122,6 +131,19 @@ pub trait Session: Debug + Send {
     /// alone.
     async fn settle(&mut self) -> Result<(), Error> {
         Ok(())
+    }
+
+    /// The end of a build before its commit: [`settle`](Self::settle), then the statements one after the other, up to the first
+    /// that fails; the number of rows that each changed.
+    ///
+    /// In a transactional build a platform may send all of it at once: what follows a failed statement changes nothing then.
+    async fn record(&mut self, statements: &[Statement]) -> Result<Vec<u64>, Error> {
+        self.settle().await?;
+        let mut changed = Vec::with_capacity(statements.len());
+        for statement in statements {
+            changed.push(self.execute(&statement.sql, &statement.parameters).await?);
+        }
+        Ok(changed)
     }
 
     /// Commits; without a build's transaction, ends one that a script has left open. An error that

@@ -332,16 +332,29 @@ impl<'a> Attempt<'a> {
         state: ledger::Progress,
         detail: Option<String>,
     ) -> Result<(), Error> {
-        let elsewhere = elsewhere::database(self.worker, &self.databases[index].name).is_some();
-        let started = self.started;
+        let row = self.next_row(index, state, detail);
         let database = &mut self.databases[index];
+        ledger::write(&mut *database.session, &row, database.row.is_some()).await?;
+        database.row = Some(row);
+        Ok(())
+    }
+
+    /// The row of a database as this attempt writes it.
+    pub(super) fn next_row(
+        &self,
+        index: usize,
+        state: ledger::Progress,
+        detail: Option<String>,
+    ) -> ledger::Row {
+        let database = &self.databases[index];
+        let elsewhere = elsewhere::database(self.worker, &database.name).is_some();
         let begins = state == ledger::Progress::Started;
         let attempt = match &database.row {
             Some(row) if begins || row.state != ledger::Progress::Started => row.attempt + 1,
             Some(row) => row.attempt,
             None => 1,
         };
-        let row = ledger::Row {
+        ledger::Row {
             run_id: self.worker.job.run_id,
             // The row is found by the key that wrote it: one database may be reached by two.
             key: database
@@ -353,16 +366,13 @@ impl<'a> Attempt<'a> {
             package_sha256: self.worker.job.package.sha256.clone(),
             worker: self.worker.name.clone(),
             state,
-            started,
+            started: self.started,
             finished: (!begins).then(Timestamp::now),
             audit_pending: elsewhere
                 && state == ledger::Progress::Committed
                 && !database.done.is_empty(),
             detail,
-        };
-        ledger::write(&mut *database.session, &row, database.row.is_some()).await?;
-        database.row = Some(row);
-        Ok(())
+        }
     }
 
     pub(super) fn outcome(&mut self, state: State) -> Outcome {

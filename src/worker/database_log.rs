@@ -29,10 +29,14 @@ impl DatabaseLog {
             return Self::default();
         };
         let path = path(folder, target);
-        let file = path
-            .parent()
-            .map_or(Ok(()), std::fs::create_dir_all)
-            .and_then(|()| File::options().create(true).append(true).open(&path));
+        let open = || File::options().create(true).append(true).open(&path);
+        // The folder is there for all databases of a server but the first.
+        let file = open().or_else(|_| {
+            let folder = path.parent();
+            folder
+                .map_or(Ok(()), std::fs::create_dir_all)
+                .and_then(|()| open())
+        });
         if let Err(error) = &file {
             log::warn!("no log for {target}: {}: {error}", path.display());
         }
@@ -56,13 +60,6 @@ impl DatabaseLog {
         if self.file.is_none() {
             return;
         }
-        self.line(&format!(
-            "-- {}, batch {} of {}, line {}, in {database}",
-            script.file,
-            number + 1,
-            script.batches.len(),
-            batch.line
-        ));
         let end = batch.sql.floor_char_boundary(TEXT_BYTES);
         let mut text = batch
             .sql
@@ -73,7 +70,13 @@ impl DatabaseLog {
         if end < batch.sql.len() {
             text += &format!("\n-- … {} bytes in all", batch.sql.len());
         }
-        self.write(&format!("{text}\n"));
+        self.line(&format!(
+            "-- {}, batch {} of {}, line {}, in {database}\n{text}",
+            script.file,
+            number + 1,
+            script.batches.len(),
+            batch.line
+        ));
     }
 
     /// What came of it.

@@ -10,7 +10,7 @@ use super::{
     resolve::{self, Fate},
 };
 use crate::{
-    engine::{Error, Mode, audit, ledger},
+    engine::{Error, Mode, Statement, audit, ledger},
     protocol::State,
 };
 
@@ -62,21 +62,33 @@ impl Attempt<'_> {
     async fn record(&mut self, index: usize) -> Result<(), Error> {
         let keep =
             Duration::from_secs(u64::from(self.worker.job.build.ledger_keep_days) * 24 * 3600);
-        let name = self.databases[index].name.clone();
-        let mut detail = None;
-        self.databases[index].session.settle().await?;
+        let (mut detail, mut statements) = (None, Vec::new());
         if !self.databases[index].has_tables {
-            return Ok(());
+            return self.databases[index].session.settle().await;
         }
-        if elsewhere::database(self.worker, &name).is_some() {
+        if elsewhere::database(self.worker, &self.databases[index].name).is_some() {
             detail = elsewhere::detail(&self.databases[index].done);
         } else if self.mode() == Mode::Transactional {
-            self.write_audit(index, 0).await?;
+            statements.extend(self.write_audit_but_last(index).await?);
         }
-        let run_id = self.worker.job.run_id;
-        ledger::prune(&mut *self.databases[index].session, run_id, keep).await?;
-        self.write_row(index, ledger::Progress::Committed, detail)
-            .await
+        let row = self.next_row(index, ledger::Progress::Committed, detail);
+        let database = &mut self.databases[index];
+        let (session, run_id) = (&mut database.session, self.worker.job.run_id);
+        statements.extend(ledger::prune_statement(&**session, run_id, keep));
+        let replaces = database.row.is_some();
+        statements.push(ledger::write_statement(&**session, &row, replaces));
+        let changed = session.record(&statements).await?;
+        ledger::check_written(&row, changed.last().copied().unwrap_or_default())?;
+        database.row = Some(row);
+        Ok(())
+    }
+
+    /// The audit rows of one database, but for the last statement, which goes with others.
+    async fn write_audit_but_last(&mut self, index: usize) -> Result<Option<Statement>, Error> {
+        let database = &mut self.databases[index];
+        let rows = audit_rows(self.worker, &database.done);
+        let session = &mut *database.session;
+        audit::insert_but_last(session, &self.worker.audit, &database.name, &rows).await
     }
 
     /// The audit rows of one database, those of its first `from` scripts left out.

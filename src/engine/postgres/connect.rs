@@ -10,6 +10,7 @@ use super::{
     super::{Error, address::Address},
     convert,
     notices::Notices,
+    servers::Servers,
 };
 use crate::protocol::{Connection, SslMode};
 
@@ -41,6 +42,8 @@ pub(super) fn config(address: &Address, connection: &Connection, database: &str)
 #[derive(Clone)]
 pub(super) struct Dial {
     pub(super) place: String,
+    pub(super) server: String,
+    pub(super) servers: Servers,
     pub(super) config: Config,
     pub(super) tls: MakeRustlsConnect,
     pub(super) timeout: Duration,

@@ -8,7 +8,7 @@ use tokio_postgres::error::Severity;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
 use uuid::Uuid;
 
-use super::super::{Error, SqlError, TransactionFate, Value};
+use super::super::{Error, SqlError, TransactionFate, Value, schema::Column};
 
 /// SQLSTATEs after which the same build may succeed.
 ///
@@ -131,6 +131,19 @@ pub(super) fn placeholders(sql: &str) -> String {
         text += piece;
     }
     text
+}
+
+/// A column of a table, as a query of it tells.
+pub(super) fn column(column: &tokio_postgres::Column) -> Column {
+    // The driver gives the width and the four bytes that the server counts with it.
+    let width = column.type_modifier().checked_sub(4);
+    Column {
+        name: column.name().to_owned(),
+        max_chars: width
+            .filter(|_| *column.type_() == Type::VARCHAR)
+            .and_then(|width| u32::try_from(width).ok())
+            .filter(|width| *width > 0),
+    }
 }
 
 /// The type under which a value is sent.

@@ -2,18 +2,15 @@
 
 use std::time::Duration;
 
-use tokio_postgres::SimpleQueryMessage;
+use futures::future::try_join_all;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    super::{
-        Error, Mode,
-        schema::{Column, Table},
-    },
+    super::{Error, Mode, Session, schema::Table},
     convert,
     notices::Notices,
     session::{Guarded, PostgresSession},
-    simple::{code_is, collect},
+    simple::{Failed, code_is, collect, first_cell},
 };
 use crate::protocol::Platform;
 
@@ -55,6 +52,11 @@ impl PostgresSession {
                 self.drop_connection();
                 return Err(Error::Lost("the server is a standby".into()));
             }
+            Guarded::Done(Err(failed)) if self.knew_better(&failed) => {
+                self.dial.servers.forget(&self.dial.server);
+                self.own(client.batch_execute("ROLLBACK")).await?;
+                return Box::pin(self.take_lock(wait, stop)).await;
+            }
             Guarded::Done(Err(failed)) => return Err(self.error(&failed.error)),
             Guarded::Cancelled { stopped: true, .. } => return Err(Error::Stopped),
             Guarded::Cancelled { .. } => return Err(Error::Busy { wait }),
@@ -65,7 +67,10 @@ impl PostgresSession {
         Ok(())
     }
 
-    /// Transaction, limits, lock, and what is to be known of our tables: one round trip.
+    /// Transaction, limits, lock, and where our tables are: one round trip.
+    ///
+    /// A server that has just been logged in to knows nothing of its catalogs: what is joined, compared or called here costs
+    /// more than all else. So what can be sorted out on this side is, and the columns are asked for in another way.
     ///
     /// The isolation level is fixed: in a stricter one the snapshot would be older than the lock, and neither the tables nor
     /// the ledger row of the build that held it would be seen.
@@ -97,18 +102,21 @@ impl PostgresSession {
             Table::Ledger.name(Platform::PostgreSql),
         );
         let may = |right: &str| format!("pg_catalog.has_table_privilege(c.oid, '{right}')");
+        let check = if self.dial.servers.checks_clients(&self.dial.server) {
+            format!("{set} client_connection_check_interval TO '{CONNECTION_CHECK}'")
+        } else {
+            format!(
+                "SELECT pg_catalog.set_config('client_connection_check_interval', '{CONNECTION_CHECK}', {local}) \
+                 WHERE pg_catalog.current_setting('client_connection_check_interval', true) IS NOT NULL \
+                 AND pg_catalog.version() LIKE '%linux%'"
+            )
+        };
         format!(
-            "{begin}{limits}SELECT pg_catalog.set_config('client_connection_check_interval', '{CONNECTION_CHECK}', {local}) \
-             WHERE pg_catalog.current_setting('client_connection_check_interval', true) IS NOT NULL \
-             AND pg_catalog.version() LIKE '%linux%'; {set} lock_timeout TO {}; SELECT pg_catalog.{lock}({LOCK_KEY}); \
+            "{begin}{limits}{check}; {set} lock_timeout TO {}; SELECT pg_catalog.{lock}({LOCK_KEY}); \
              {set} lock_timeout TO DEFAULT; SELECT {identity}, pg_catalog.current_schema(); \
-             SELECT n.nspname, c.relname, a.attname, \
-             CASE WHEN a.atttypid = 1043 AND a.atttypmod > 0 THEN a.atttypmod - 4 END, \
-             {} AND {} AND (c.relname = '{audit}' OR {} AND {}) \
-             FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
-             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-             WHERE c.relname IN ('{audit}', '{ledger}') AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't' \
-             AND a.attnum > 0 AND NOT a.attisdropped{end}",
+             SELECT c.relnamespace::pg_catalog.regnamespace, c.relname, c.relkind, c.relpersistence, \
+             {} AND {}, {} AND {} \
+             FROM pg_catalog.pg_class c WHERE c.relname IN ('{audit}', '{ledger}'){end}",
             wait.as_millis().clamp(1, i32::MAX as u128),
             may("INSERT"),
             may("SELECT"),
@@ -117,55 +125,76 @@ impl PostgresSession {
         )
     }
 
+    /// Whether the server does not know a setting that the one before it under this name knew.
+    fn knew_better(&self, failed: &Failed) -> bool {
+        ["42704", "22023"]
+            .iter()
+            .any(|code| code_is(&failed.error, code))
+            && self.dial.servers.checks_clients(&self.dial.server)
+    }
+
     fn read_lock_answer(&mut self, rows: &[Vec<Option<String>>]) -> Result<(), Error> {
+        let check = |row: &Vec<Option<String>>| *row == [Some(CONNECTION_CHECK.to_owned())];
+        if rows.first().is_some_and(check) {
+            self.dial.servers.learn(&self.dial.server);
+        }
         let mut rows = rows.iter().filter(|row| row.len() > 1);
         let Some([identity, schema]) = rows.next().map(Vec::as_slice) else {
             return Err(Error::Lost("the answer to the lock is incomplete".into()));
         };
         self.identity.clone_from(identity);
-        self.catalog.clear();
-        self.unwritable.clear();
-        let rows: Vec<&Vec<Option<String>>> = rows.collect();
+        let found: Vec<Found> = rows.filter_map(|row| Found::of(row)).collect();
         if self.schema.is_empty() {
-            self.schema = self.choose_schema(schema.as_deref(), &rows)?;
+            self.schema = self.choose_schema(schema.as_deref(), &found)?;
         }
-        for row in rows {
-            if let [Some(schema), Some(table), Some(column), width, writable] = row.as_slice() {
-                if *schema != self.schema {
-                    continue;
-                }
-                let max_chars = width.as_ref().and_then(|width| width.parse().ok());
-                self.catalog.push((
-                    table.clone(),
-                    Column {
-                        name: column.clone(),
-                        max_chars,
-                    },
-                ));
-                if writable.as_deref() != Some("t") && !self.unwritable.contains(table) {
-                    self.unwritable.push(table.clone());
-                }
+        let here = found.iter().filter(|found| found.schema == self.schema);
+        (self.tables, self.unwritable) = (Vec::new(), Vec::new());
+        self.catalog = None;
+        for found in here {
+            self.tables.push(found.table);
+            if !found.writable {
+                self.unwritable.push(found.table);
             }
         }
         Ok(())
     }
 
+    /// The columns of our tables, as far as there are any. The server tells them of a query that is never carried out, which
+    /// makes it read what it needs for the rows of the build anyway.
+    pub(super) async fn look_at_tables(&mut self) -> Result<(), Error> {
+        if self.catalog.is_some() {
+            return Ok(());
+        }
+        let client = self.client()?;
+        let tables = self.tables.clone();
+        let queries: Vec<String> = tables
+            .iter()
+            .map(|table| format!("SELECT * FROM {}", self.table_name(*table)))
+            .collect();
+        let described = try_join_all(queries.iter().map(|query| client.prepare(query)));
+        let described = self.own(described).await.map_err(once_more)?;
+        let columns = tables
+            .iter()
+            .zip(&described)
+            .flat_map(|(table, described)| {
+                let columns = described.columns().iter();
+                columns.map(|column| (*table, convert::column(column)))
+            });
+        self.catalog = Some(columns.collect());
+        Ok(())
+    }
+
     /// Where our tables are, chosen once per session. A ledger that exists is the one, whatever the search path says by
     /// now: a script may have changed it, and a run must find its rows again.
-    fn choose_schema(
-        &self,
-        current: Option<&str>,
-        rows: &[&Vec<Option<String>>],
-    ) -> Result<String, Error> {
+    fn choose_schema(&self, current: Option<&str>, found: &[Found]) -> Result<String, Error> {
         if let Some(schema) = &self.ledger_schema {
             return Ok(schema.clone());
         }
         for table in [Table::Ledger, Table::Audit] {
-            let name = table.name(Platform::PostgreSql);
-            let mut schemas: Vec<&str> = rows
+            let mut schemas: Vec<&str> = found
                 .iter()
-                .filter(|row| row.get(1).and_then(|cell| cell.as_deref()) == Some(name))
-                .filter_map(|row| row.first()?.as_deref())
+                .filter(|found| found.table == table)
+                .map(|found| found.schema.as_str())
                 .collect();
             schemas.sort_unstable();
             schemas.dedup();
@@ -197,11 +226,8 @@ impl PostgresSession {
             .await
             .map_err(|_| Error::Lost("no answer to the test for a pooler".into()))?
             .map_err(|error| convert::statement_error(&error, None))?;
-        let shared = pid.iter().any(|message| match message {
-            SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned) == self.identity,
-            _ => false,
-        });
-        if shared {
+        let pid = first_cell(&pid).map_err(|error| convert::statement_error(&error, None))?;
+        if pid == self.identity {
             return Err(Error::Settings(format!(
                 "{} is behind a transaction pooler, where a build that is not transactional cannot hold a lock; \
                  connect to the server itself or to a session pool",
@@ -234,5 +260,92 @@ impl PostgresSession {
             "the session has lost its lock: a script gave it up, or a pooler gave the session to another server process"
                 .into(),
         ))
+    }
+}
+
+/// One of our tables in some schema.
+struct Found {
+    schema: String,
+    table: Table,
+    writable: bool,
+}
+
+impl Found {
+    /// None when it is a view, an index or a table of some session alone.
+    fn of(row: &[Option<String>]) -> Option<Self> {
+        let [
+            Some(schema),
+            Some(name),
+            Some(kind),
+            Some(persistence),
+            add,
+            change,
+        ] = row
+        else {
+            return None;
+        };
+        let table = Table::ALL
+            .into_iter()
+            .find(|table| name == table.name(Platform::PostgreSql))?;
+        if !matches!(kind.as_str(), "r" | "p") || persistence == "t" {
+            return None;
+        }
+        let may = |right: &Option<String>| right.as_deref() == Some("t");
+        Some(Self {
+            schema: unquoted(schema),
+            table,
+            writable: may(add) && (table == Table::Audit || may(change)),
+        })
+    }
+}
+
+/// A name of which the server has put into quotes what needs them.
+fn unquoted(name: &str) -> String {
+    let inner = name
+        .strip_prefix('"')
+        .and_then(|name| name.strip_suffix('"'));
+    inner.map_or_else(|| name.to_owned(), |inner| inner.replace("\"\"", "\""))
+}
+
+/// Behind a pooler somebody else may have left a statement of the same name. The next name is another.
+fn once_more(error: Error) -> Error {
+    match error {
+        Error::Sql(mut error) if error.code.as_deref() == Some("42P05") => {
+            error.transient = true;
+            Error::Sql(error)
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lose_the_quotes_that_the_server_adds() {
+        for (told, name) in [
+            ("public", "public"),
+            ("\"Public\"", "Public"),
+            ("\"a\"\"b\"", "a\"b"),
+            ("\"\"\"\"", "\""),
+        ] {
+            assert_eq!(unquoted(told), name);
+        }
+    }
+
+    #[test]
+    fn only_tables_that_all_sessions_see_are_found() {
+        let found = |schema: &str, name: &str, kind: &str, persistence: &str, change: &str| {
+            let cells = [schema, name, kind, persistence, "t", change];
+            Found::of(&cells.map(|cell| Some(cell.to_owned()))).map(|found| found.writable)
+        };
+        let (audit, ledger) = ("sqlbuild_logging", "sqlbuild_ledger");
+        assert_eq!(found("s", audit, "r", "p", "f"), Some(true));
+        assert_eq!(found("s", ledger, "p", "u", "t"), Some(true));
+        assert_eq!(found("s", ledger, "r", "p", "f"), Some(false));
+        assert_eq!(found("s", ledger, "v", "p", "t"), None);
+        assert_eq!(found("s", ledger, "r", "t", "t"), None);
+        assert_eq!(found("s", "other", "r", "p", "t"), None);
     }
 }

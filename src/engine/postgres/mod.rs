@@ -5,6 +5,7 @@ mod convert;
 mod lock;
 mod notices;
 mod read;
+mod servers;
 mod session;
 mod simple;
 mod tls;
@@ -24,6 +25,7 @@ pub struct Postgres {
     password: Option<SecretString>,
     ledger_schema: Option<String>,
     tls: tls::Connectors,
+    servers: servers::Servers,
 }
 
 impl Postgres {
@@ -38,6 +40,7 @@ impl Postgres {
             password,
             ledger_schema,
             tls: tls::Connectors::new(connection.ssl_root_cert.as_deref())?,
+            servers: servers::Servers::default(),
         })
     }
 
@@ -68,6 +71,8 @@ impl Engine for Postgres {
         let mode = address.ssl_mode(self.connection.ssl_mode);
         let dial = connect::Dial {
             place: format!("{server}:{database}"),
+            server: server.to_owned(),
+            servers: self.servers.clone(),
             config,
             tls: self.tls.for_mode(mode),
             timeout: self.connection.connect_timeout,

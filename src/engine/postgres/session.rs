@@ -10,26 +10,32 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures::{future::join, pin_mut};
+use futures::{
+    future::{join, join_all},
+    pin_mut,
+};
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_postgres::{Client, SimpleQueryMessage, types::Type};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{
-        Answer, BatchResult, Error, Mode, Session, TransactionFate, Value,
+        Answer, BatchResult, Error, Mode, Session, Statement, TransactionFate, Value,
         schema::{Column, Table, quote_name},
     },
     connect::Dial,
     convert,
     notices::Notices,
     read as reading,
-    simple::{Failed, code_is, collect, first, first_cell, offset, read},
+    simple::{Failed, Sets, code_is, collect, first, first_cell, offset, read},
 };
 use crate::protocol::Platform;
 
 /// How long a cancelled statement may take to come back before the connection is dropped.
 const CANCEL_GRACE: Duration = Duration::from_secs(5);
+
+/// How many statements of our own are sent before the first is answered.
+const AT_ONCE: usize = 8;
 
 /// How long a statement of our own may take.
 const OWN_STATEMENT: Duration = Duration::from_secs(300);
@@ -56,8 +62,12 @@ pub(super) struct PostgresSession {
     /// The transaction, or in autocommit the process on the server, that must not change.
     pub(super) identity: Option<String>,
     pub(super) schema: String,
-    pub(super) catalog: Vec<(String, Column)>,
-    pub(super) unwritable: Vec<String>,
+    /// Which of our tables are there.
+    pub(super) tables: Vec<Table>,
+    /// Those among them that the login may not use.
+    pub(super) unwritable: Vec<Table>,
+    /// Their columns, once they are asked for.
+    pub(super) catalog: Option<Vec<(Table, Column)>>,
     /// Whether something of our own is to be made permanent before the build's transaction.
     pub(super) changed: bool,
 }
@@ -88,8 +98,9 @@ impl PostgresSession {
             stop: CancellationToken::new(),
             identity: None,
             schema: String::new(),
-            catalog: Vec::new(),
+            tables: Vec::new(),
             unwritable: Vec::new(),
+            catalog: None,
             changed: false,
         })
     }
@@ -320,9 +331,10 @@ impl Session for PostgresSession {
         }
         if let Some(table) = self.unwritable.first() {
             return Err(Error::Settings(format!(
-                "this login may not read and write {}.{table}; let `sbm ledger script --platform PostgreSQL` print \
+                "this login may not read and write {}.{}; let `sbm ledger script --platform PostgreSQL` print \
                  the grants for an administrator",
-                self.schema
+                self.schema,
+                table.name(Platform::PostgreSql)
             )));
         }
         Ok(())
@@ -373,7 +385,10 @@ impl Session for PostgresSession {
             (Some((Ok(_), _)), Some(stopped)) => Err(interrupted(stopped, TransactionFate::Alive)),
             (Some((Ok(sets), proof)), None) => {
                 let ours = match &proof {
-                    Some(Ok(messages)) => first_cell(messages) == self.identity,
+                    Some(Ok(messages)) => match first_cell(messages) {
+                        Ok(proof) => proof == self.identity,
+                        Err(error) => return Err(self.error(&error)),
+                    },
                     Some(Err(error)) => return Err(self.error(error)),
                     None => true,
                 };
@@ -459,21 +474,34 @@ impl Session for PostgresSession {
 
     async fn settle(&mut self) -> Result<(), Error> {
         let client = self.client()?;
-        let constraints = match self.mode {
-            Mode::Transactional => "SET CONSTRAINTS ALL IMMEDIATE; ",
-            Mode::Autocommit => "",
-        };
-        let sql = format!(
-            "RESET ROLE; {constraints}SELECT pg_catalog.current_setting('client_encoding')"
-        );
-        let work = async { collect(&client, &sql).await.map_err(|failed| failed.error) };
+        let sql = settling(self.mode);
+        let work = async { collect(&client, sql).await.map_err(|failed| failed.error) };
         let sets = self.own(work).await?;
-        match first(&sets) {
-            Some(encoding) if encoding != "UTF8" => Err(Error::Settings(format!(
-                "a script has set client_encoding to {encoding}; scripts are sent in UTF8, so the server has misread them"
-            ))),
-            _ => Ok(()),
+        check_settled(&sets)
+    }
+
+    async fn record(&mut self, statements: &[Statement]) -> Result<Vec<u64>, Error> {
+        // Without a transaction, what follows a failed statement would change something.
+        let at_once = match self.mode {
+            Mode::Transactional => statements.len().min(AT_ONCE),
+            Mode::Autocommit => 0,
+        };
+        let (first, rest) = statements.split_at(at_once);
+        let client = self.client()?;
+        let settle = collect(&client, settling(self.mode));
+        let first = first
+            .iter()
+            .map(|statement| send(&client, &statement.sql, &statement.parameters));
+        // Each is sent when it is first polled, so the server gets them in this order.
+        let work = join(settle, join_all(first));
+        let (settled, done) = self.own(async { Ok(work.await) }).await?;
+        check_settled(&settled.map_err(|failed| self.error(&failed.error))?)?;
+        let done: Result<Vec<u64>, _> = done.into_iter().collect();
+        let mut changed = done.map_err(|error| self.error(&error))?;
+        for statement in rest {
+            changed.push(self.execute(&statement.sql, &statement.parameters).await?);
         }
+        Ok(changed)
     }
 
     async fn execute(&mut self, sql: &str, parameters: &[Value]) -> Result<u64, Error> {
@@ -483,9 +511,7 @@ impl Session for PostgresSession {
             let work = async { collect(&client, sql).await.map_err(|failed| failed.error) };
             return self.own(work).await.map(|sets| sets.counts.iter().sum());
         }
-        let sql = convert::placeholders(sql);
-        let typed = typed(parameters);
-        self.own(client.execute_typed(&sql, &typed)).await
+        self.own(send(&client, sql, parameters)).await
     }
 
     async fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, Error> {
@@ -510,8 +536,9 @@ impl Session for PostgresSession {
     }
 
     async fn columns(&mut self, table: Table) -> Result<Vec<Column>, Error> {
-        let name = table.name(Platform::PostgreSql);
-        let columns = self.catalog.iter().filter(|(table, _)| table == name);
+        self.look_at_tables().await?;
+        let columns = self.catalog.iter().flatten();
+        let columns = columns.filter(|(of, _)| *of == table);
         Ok(columns.map(|(_, column)| column.clone()).collect())
     }
 
@@ -522,6 +549,35 @@ impl Session for PostgresSession {
             table.name(Platform::PostgreSql)
         )
     }
+}
+
+/// Undoes what scripts may have done to the session, and checks what the commit would check.
+fn settling(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Transactional => {
+            "RESET ROLE; SET CONSTRAINTS ALL IMMEDIATE; SELECT pg_catalog.current_setting('client_encoding')"
+        }
+        Mode::Autocommit => "RESET ROLE; SELECT pg_catalog.current_setting('client_encoding')",
+    }
+}
+
+fn check_settled(sets: &Sets) -> Result<(), Error> {
+    match first(sets) {
+        Some(encoding) if encoding != "UTF8" => Err(Error::Settings(format!(
+            "a script has set client_encoding to {encoding}; scripts are sent in UTF8, so the server has misread them"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// One statement with parameters, in one round trip.
+async fn send(
+    client: &Client,
+    sql: &str,
+    parameters: &[Value],
+) -> Result<u64, tokio_postgres::Error> {
+    let sql = convert::placeholders(sql);
+    client.execute_typed(&sql, &typed(parameters)).await
 }
 
 fn typed(parameters: &[Value]) -> Vec<(&(dyn tokio_postgres::types::ToSql + Sync), Type)> {

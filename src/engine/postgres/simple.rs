@@ -1,7 +1,7 @@
 //! Simple queries: several statements in one message, read as they come.
 
 use futures::{StreamExt, pin_mut};
-use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
 
 use crate::sql::{self, Dialect};
 
@@ -39,8 +39,9 @@ pub(super) async fn read(client: &Client, sql: &str, keep_rows: bool) -> Result<
     while let Some(message) = stream.next().await {
         match message.map_err(|error| failed(&sets, error))? {
             SimpleQueryMessage::Row(row) if keep_rows => {
-                let cells = (0..row.len()).map(|index| row.get(index).map(str::to_owned));
-                sets.rows.push(cells.collect());
+                let cells = (0..row.len()).map(|index| cell(&row, index));
+                let cells = cells.collect::<Result<_, _>>();
+                sets.rows.push(cells.map_err(|error| failed(&sets, error))?);
             }
             SimpleQueryMessage::CommandComplete(count) => sets.counts.push(count),
             _ => {}
@@ -76,9 +77,18 @@ pub(super) fn first(sets: &Sets) -> Option<String> {
     sets.rows.first()?.first()?.clone()
 }
 
-pub(super) fn first_cell(messages: &[SimpleQueryMessage]) -> Option<String> {
-    messages.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+/// The first cell of the first row, where there is one.
+pub(super) fn first_cell(
+    messages: &[SimpleQueryMessage],
+) -> Result<Option<String>, tokio_postgres::Error> {
+    let mut rows = messages.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row),
         _ => None,
-    })
+    });
+    rows.next().map_or(Ok(None), |row| cell(row, 0))
+}
+
+/// A cell; an error when a network has spoilt it. The driver's `get` would panic.
+fn cell(row: &SimpleQueryRow, index: usize) -> Result<Option<String>, tokio_postgres::Error> {
+    Ok(row.try_get(index)?.map(str::to_owned))
 }

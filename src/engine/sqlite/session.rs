@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{
-        Answer, BatchResult, Error, Mode, Session, SqlError, TransactionFate, Value,
+        Answer, BatchResult, Error, Mode, Session, SqlError, Statement, TransactionFate, Value,
         schema::{Column, Table},
     },
     lock::Lock,
@@ -320,17 +320,27 @@ impl Session for SqliteSession {
         result
     }
 
+    /// On one visit of the thread that may block. There is nothing to settle.
+    async fn record(&mut self, statements: &[Statement]) -> Result<Vec<u64>, Error> {
+        let statements: Vec<(String, Vec<Cell>)> = statements
+            .iter()
+            .map(|statement| (statement.sql.clone(), cells(&statement.parameters)))
+            .collect();
+        let all = self.call(move |inner| {
+            let statements = statements.into_iter();
+            statements
+                .map(|(sql, cells)| change(&inner.connection, &sql, cells))
+                .collect::<Result<_, _>>()
+        });
+        all.await?
+            .map_err(|error| failure(&error, None, TransactionFate::Alive))
+    }
+
     async fn execute(&mut self, sql: &str, parameters: &[Value]) -> Result<u64, Error> {
         let (sql, cells) = (sql.to_owned(), cells(parameters));
-        self.call(move |inner| {
-            inner
-                .connection
-                .prepare_cached(&sql)?
-                .execute(params_from_iter(cells))
-        })
-        .await?
-        .map(|count| count as u64)
-        .map_err(|error| failure(&error, None, TransactionFate::Alive))
+        self.call(move |inner| change(&inner.connection, &sql, cells))
+            .await?
+            .map_err(|error| failure(&error, None, TransactionFate::Alive))
     }
 
     async fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, Error> {
@@ -445,6 +455,13 @@ fn end_open(connection: &Connection, sql: &str) -> Result<(), Error> {
     connection
         .execute_batch(sql)
         .map_err(|error| failure(&error, None, TransactionFate::Alive))
+}
+
+/// Runs one statement of our own; the number of rows it changed.
+fn change(connection: &Connection, sql: &str, cells: Vec<Cell>) -> Result<u64, DriverError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let count = statement.execute(params_from_iter(cells))?;
+    Ok(count as u64)
 }
 
 fn read_rows(

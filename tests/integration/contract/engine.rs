@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use sbm::{
     engine::{
-        Engine, Error, Mode, Session, TransactionFate, Value,
+        Engine, Error, Mode, Session, Statement, TransactionFate, Value,
         audit::{self, Row},
         ledger::{self, Progress},
         schema::{self, Changes, Table},
@@ -430,9 +430,8 @@ pub(crate) async fn old_ledger_rows_of_other_runs_are_pruned(fixture: Fixture) {
             .unwrap();
     }
     let keep = Duration::from_secs(90 * 24 * 3_600);
-    ledger::prune(&mut *session, Uuid::from_u128(3), keep)
-        .await
-        .unwrap();
+    let prune = ledger::prune_statement(&*session, Uuid::from_u128(3), keep).unwrap();
+    assert_eq!(session.record(&[prune]).await.unwrap(), [1]);
     for (run_id, stays) in [(1, false), (2, true), (3, true)] {
         let found = ledger::read(&mut *session, Uuid::from_u128(run_id), &fixture.database)
             .await
@@ -487,6 +486,38 @@ pub(crate) async fn audit_rows_are_written_and_found(fixture: Fixture) {
         .await
         .unwrap();
     assert!(found.is_empty());
+}
+
+pub(crate) async fn what_is_recorded_at_once_stays_whole_or_not_at_all(fixture: Fixture) {
+    fixture.admin(TABLE).await;
+    let inserts = |ids: &[i64]| -> Vec<Statement> {
+        let insert = |id: &i64| Statement {
+            sql: "INSERT INTO t VALUES (?)".into(),
+            parameters: vec![Value::Int(*id)],
+        };
+        ids.iter().map(insert).collect()
+    };
+    let mut session = fixture.begun().await;
+    let many: Vec<i64> = (1..=20).collect();
+    let changed = session.record(&inserts(&many)).await.unwrap();
+    assert_eq!(changed, [1; 20]);
+    session.commit().await.unwrap();
+    drop(session);
+
+    // The statement that fails is told, not one that fails because of it.
+    let mut session = fixture.begun().await;
+    let error = session.record(&inserts(&[21, 1, 22])).await.unwrap_err();
+    assert_ne!(error.code(), Some("25P02"), "{error}");
+    assert!(matches!(error, Error::Sql(_)), "{error}");
+    session.rollback().await.unwrap();
+    drop(session);
+    assert_eq!(fixture.count("t").await, 20);
+
+    let mut session = fixture.locked(Mode::Autocommit).await;
+    session.begin().await.unwrap();
+    session.record(&inserts(&[23, 1, 24])).await.unwrap_err();
+    drop(session);
+    assert_eq!(fixture.count("t").await, 21);
 }
 
 pub(crate) async fn without_a_transaction_each_statement_stays(fixture: Fixture) {
@@ -569,6 +600,7 @@ macro_rules! engine_contract {
             ledger_rows_come_back_as_they_went
             old_ledger_rows_of_other_runs_are_pruned
             audit_rows_are_written_and_found
+            what_is_recorded_at_once_stays_whole_or_not_at_all
             without_a_transaction_each_statement_stays
             a_transaction_that_a_script_left_open_is_ended
             an_unknown_database_is_no_passing_reason
