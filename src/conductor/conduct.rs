@@ -39,6 +39,8 @@ pub struct Ended {
     pub early: Option<Early>,
     /// What could not be removed.
     pub left_over: Vec<String>,
+    /// Whether this process has conducted it to its end.
+    pub conducted: bool,
 }
 
 /// Somebody who watches a run, and what he watches it by.
@@ -90,9 +92,16 @@ impl<'a> Conductor<'a> {
 
     /// Brings the run to its end; fails with [`Error::Lost`] when another process may conduct it.
     pub(super) async fn run(mut self) -> Result<Vec<String>, Error> {
+        // Whoever watches learns at once who conducts from here on.
+        self.keeper.change(|_| {}).await?;
         let control = self.keeper.control().await;
         let early = match control.phase {
-            Phase::Open => self.build().await?,
+            Phase::Open => match self.build().await {
+                Err(Error::Lost) => return Err(Error::Lost),
+                // Whatever failed: every target gets its state.
+                Err(error) => Some(failed(&error)),
+                Ok(early) => early,
+            },
             Phase::Draining => Some(control.early.unwrap_or_else(|| cancelled("somebody"))),
             Phase::Closed => None,
         };
@@ -108,7 +117,12 @@ impl<'a> Conductor<'a> {
             if let Some(signal) = self.tick().await? {
                 return Ok(Some(cancelled(signal)));
             }
-            let workers = self.look_at_workers().await;
+            // A run that was done before anybody watched it needs no workers any more.
+            let workers = if self.evidence.is_complete() {
+                Workers::Fine
+            } else {
+                self.look_at_workers().await
+            };
             if let Some(early) = self.must_end(&workers).await {
                 return Ok(Some(early));
             }
@@ -126,7 +140,7 @@ impl<'a> Conductor<'a> {
                 .await?;
             match step {
                 Step::Halt(early) => return Ok(Some(early)),
-                Step::All if self.evidence.is_complete() => return Ok(None),
+                Step::All if self.evidence.is_complete() => return Ok(self.dequeued()),
                 Step::Sent => {
                     self.evidence.stir();
                     self.orphans = Orphans::default();
@@ -143,6 +157,12 @@ impl<'a> Conductor<'a> {
                 },
             }
         }
+    }
+
+    /// While a run is open only `dequeue` says of targets that they are skipped.
+    fn dequeued(&self) -> Option<Early> {
+        let skipped = self.evidence.progress().skipped;
+        (skipped > 0).then(|| cancelled("`dequeue`"))
     }
 
     fn unknown(&self) -> String {
@@ -325,6 +345,13 @@ impl<'a> Conductor<'a> {
         } else {
             ""
         }
+    }
+}
+
+fn failed(error: &Error) -> Early {
+    Early {
+        by: EndedBy::Service,
+        why: error.to_string(),
     }
 }
 

@@ -80,6 +80,11 @@ impl Conductor<'_> {
             let closed = self.site.queue.close().await;
             match (closed, self.site.queue.counts().await) {
                 (Err(queue::Error::Gone { .. }), _) => return Ok(()),
+                // That does not get better.
+                (Err(error @ queue::Error::Refused { .. }), _) => {
+                    log::warn!("{error}");
+                    return Ok(());
+                }
                 (Ok(_), Ok(counts)) if counts.pending == 0 && counts.in_flight == 0 => {
                     return Ok(());
                 }
@@ -121,7 +126,16 @@ impl Conductor<'_> {
             open.len()
         ));
         let patience = self.job.build.lock_wait;
-        let mut reconciling = Reconciling::begin(self.site, self.keeper, open, patience).await?;
+        let begun = Reconciling::begin(self.site, self.keeper, open, patience).await;
+        let mut reconciling = match begun {
+            Ok(reconciling) => reconciling,
+            Err(Error::Lost) => return Err(Error::Lost),
+            Err(error) => {
+                self.reporter
+                    .message(&format!("that cannot be found out: {error}"));
+                return Ok(());
+            }
+        };
         let mut hurried = false;
         loop {
             if self.tick().await?.is_some() && std::io::stdin().is_terminal() {

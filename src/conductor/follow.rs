@@ -58,7 +58,7 @@ pub async fn watch(
                 Ok(left_over) => {
                     let early = lease.control().await.early;
                     lease.release().await;
-                    return Ok(ended_with(evidence, early, left_over).await);
+                    return Ok(ended_with(evidence, early, Some(left_over)).await);
                 }
                 Err(Error::Lost) => {
                     reporter.message(
@@ -88,16 +88,17 @@ pub async fn watch(
                 job = standing.job;
                 evidence = Evidence::new(site, &job, targets.clone()).await;
             }
-            Followed::Closed(early) => return Ok(ended_with(evidence, early, Vec::new()).await),
+            Followed::Closed(early) => return Ok(ended_with(evidence, early, None).await),
             Followed::Left(signal) => return Ok(Watched::Left(signal)),
         }
     }
 }
 
+/// `left_over` is known to whoever has conducted the run.
 async fn ended_with(
     mut evidence: Evidence,
     early: Option<Early>,
-    left_over: Vec<String>,
+    left_over: Option<Vec<String>>,
 ) -> Watched {
     // Lines that came while everything ended.
     if let Err(error) = evidence.read().await {
@@ -106,7 +107,8 @@ async fn ended_with(
     Watched::Ended(Box::new(Ended {
         verdict: evidence.verdict(),
         early,
-        left_over,
+        conducted: left_over.is_some(),
+        left_over: left_over.unwrap_or_default(),
     }))
 }
 

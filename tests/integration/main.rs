@@ -19,6 +19,7 @@ mod fleets;
 mod formats;
 mod fuzzing;
 mod local_events;
+mod local_runs;
 mod mysql;
 mod postgres;
 mod queries;

@@ -69,7 +69,6 @@ pub(super) async fn execute(
         place: &place,
         job,
         command: Some(command),
-        writes: true,
     };
     match watched.await.map_err(fault)? {
         Watched::Ended(ended) => outcome.tell(*ended, reporter),
@@ -150,8 +149,7 @@ pub async fn monitor(settings: LocalJobSettings) -> Result<ExitCode, Error> {
     let targets = standing.targets(&*site.storage).await.map_err(fault)?;
     let mut signals = Signals::new().map_err(Error::service)?;
     let keeper = Keeper::try_take(&site).await.map_err(fault)?;
-    let writes = keeper.is_some();
-    if !writes {
+    if keeper.is_none() {
         reporter.message(&format!(
             "run {} is conducted by {}; this process only watches",
             job.run_id, standing.control.conductor
@@ -163,7 +161,6 @@ pub async fn monitor(settings: LocalJobSettings) -> Result<ExitCode, Error> {
         place: &place,
         job,
         command: None,
-        writes,
     };
     match watched.await.map_err(fault)? {
         Watched::Ended(ended) => Ok(outcome.tell(*ended, &mut *reporter)?.ended),

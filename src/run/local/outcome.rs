@@ -18,16 +18,14 @@ pub(super) struct Outcome<'a> {
     pub(super) place: &'a Place,
     pub(super) job: JobSpec,
     pub(super) command: Option<Command>,
-    /// Whether this process writes the report into the store: only the one that conducted the run does.
-    pub(super) writes: bool,
 }
 
 impl Outcome<'_> {
-    /// Writes the report and shows it.
+    /// Writes the report into the store, which only the one does that has conducted the run to its end, and shows it.
     pub(super) fn tell(self, ended: Ended, reporter: &mut dyn Reporter) -> Result<Report, Error> {
         let container = self.place.container();
         let folder = container.join(RunPaths::new(self.job.run_id).folder());
-        let writes = self.writes;
+        let writes = ended.conducted;
         let mut run = self.run(ended.early.as_ref(), ended.left_over);
         let mut report = Report::new(run.clone(), &ended.verdict);
         if writes && let Err(error) = record::end(&container, &folder, &ended.verdict, &report) {

@@ -46,6 +46,11 @@ impl Live {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// What it has written to standard error so far.
+    pub(crate) fn said(&self) -> String {
+        self.stderr.text()
+    }
+
     /// Sends a signal by its name, such as `INT`.
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill")
