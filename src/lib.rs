@@ -24,6 +24,7 @@ pub mod monitor;
 pub mod package;
 #[cfg(feature = "deploy")]
 pub mod plan;
+mod processes;
 pub mod protocol;
 #[cfg(feature = "deploy")]
 pub mod query;

@@ -21,10 +21,12 @@ pub trait Backend: Debug + Display + Send + Sync {
     /// Everything that [`deploy`](Self::deploy) makes for so many workers. The caller notes it down before.
     fn objects(&self, workers: usize) -> Vec<MadeObject>;
 
-    /// Starts workers until there are `workers`; those that run are counted. After an error the caller removes what there is.
+    /// Starts workers until there are `workers`; those that run are counted, by other processes as well when this returns, unless
+    /// they take long to begin. After an error the caller removes what there is.
     ///
-    /// As long as this process lives, workers that end although nobody has removed them are replaced, with growing pauses; one
-    /// that has ended ten times is given up, and has [`WorkerState::Failed`].
+    /// As long as this process lives, workers that die are replaced, with growing pauses; one that has died ten times is given up,
+    /// and has [`WorkerState::Failed`]. One that ends with exit code 0 was told to, or the run is over: it is not replaced, and has
+    /// [`WorkerState::Exited`]. Whoever needs workers when none is left starts them again.
     async fn deploy(&self, workers: usize) -> Result<(), Error>;
 
     /// What every worker of the run is doing, those of other processes and openings included while they exist.
@@ -34,8 +36,12 @@ pub trait Backend: Debug + Display + Send + Sync {
     async fn logs(&self, worker: &str) -> Result<Vec<String>, Error>;
 
     /// Ends all workers of the run and removes whatever was made for them; ready when they are gone. Workers that run are told
-    /// to end, and have a few seconds for it. Not an error where there is nothing.
+    /// to end: one that builds nothing does at once, any other may take somewhat more than a minute, for a COMMIT that it has
+    /// sent. Not an error where there is nothing.
     async fn remove(&self) -> Result<(), Error>;
+
+    /// This process looks after workers no more: none is replaced; those that run stay.
+    fn let_go(&self) {}
 
     /// What exists of the run now, in words for a user who has to remove it. Empty after [`remove`](Self::remove).
     async fn leftovers(&self) -> Result<Vec<String>, Error>;

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crate::protocol::RunPaths;
+use crate::{processes::started, protocol::RunPaths};
 
 /// Whoever looks whether a lock is held has it for a moment. A lock that is not free so many tries is another worker's.
 const TRIES: u32 = 250;
@@ -90,8 +90,19 @@ fn try_take(path: &Path) -> io::Result<Option<File>> {
         return Ok(None);
     }
     file.set_len(0)?;
-    file.write_all(format!("{}\n{}\n", std::process::id(), scope()).as_bytes())?;
+    file.write_all(text_of(std::process::id()).as_bytes())?;
     Ok(Some(file))
+}
+
+/// What the file of a process that lives says: its number, where that means something, and when it was started, so that no other
+/// process that gets the number is taken for it.
+fn text_of(process: u32) -> String {
+    format!("{process}\n{}\n{}\n", scope(), start_of(process))
+}
+
+/// Empty for a process that has ended, and where nobody knows.
+fn start_of(process: u32) -> String {
+    started(process).map_or_else(String::new, |ticks| ticks.to_string())
 }
 
 #[cfg(unix)]
@@ -132,7 +143,8 @@ pub struct Shown {
 pub enum Life {
     /// It does, as this process.
     Here(u32),
-    /// It does, but in another container or on another machine, or it has just begun and not yet said which process it is.
+    /// It does, but in another container or on another machine, or it has just begun and not yet said which process it is, or is
+    /// about to end.
     Somewhere,
     /// It does not any more.
     Over,
@@ -180,8 +192,13 @@ impl Shown {
             file => file?,
         };
         match file.try_lock() {
+            // Another one was faster, and what is there now is not the file that is locked.
+            Ok(()) if !is_at(&file, &self.path) => Ok(!self.path.exists()),
             // Removed while it is locked: a worker that begins now notices that its file is no longer there.
-            Ok(()) => fs::remove_file(&self.path).map(|()| true),
+            Ok(()) => match fs::remove_file(&self.path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(true),
+            },
             Err(TryLockError::WouldBlock) => Ok(false),
             Err(TryLockError::Error(error)) => Err(error),
         }
@@ -212,8 +229,12 @@ impl Life {
     fn from_text(text: &str) -> Self {
         let mut lines = text.lines();
         let process = lines.next().and_then(|line| line.parse().ok());
-        match (process, lines.next()) {
-            (Some(process), Some(written)) if written == scope() => Self::Here(process),
+        match (process, lines.next(), lines.next()) {
+            (Some(process), Some(written), Some(start))
+                if written == scope() && start == start_of(process) =>
+            {
+                Self::Here(process)
+            }
             _ => Self::Somewhere,
         }
     }
@@ -297,10 +318,24 @@ mod tests {
 
     #[test]
     fn a_process_of_another_machine_is_none_of_ours() {
-        let own = format!("12\n{}\n", scope());
-        assert_eq!(Life::from_text(&own), Life::Here(12));
-        for text in ["", "12", "12\nother\n", &format!("x\n{}\n", scope())] {
-            assert_eq!(Life::from_text(text), Life::Somewhere, "{text}");
+        let own = std::process::id();
+        assert_eq!(Life::from_text(&text_of(own)), Life::Here(own));
+        let (scope, start) = (scope(), start_of(own));
+        for text in [
+            String::new(),
+            format!("{own}"),
+            format!("{own}\nother\n{start}\n"),
+            format!("{own}\n{scope}\n"),
+            format!("x\n{scope}\n{start}\n"),
+        ] {
+            assert_eq!(Life::from_text(&text), Life::Somewhere, "{text}");
         }
+    }
+
+    #[test]
+    fn a_process_that_has_got_the_number_of_another_is_not_taken_for_it() {
+        let own = std::process::id();
+        let text = format!("{own}\n{}\n-1\n", scope());
+        assert_eq!(Life::from_text(&text), Life::Somewhere);
     }
 }

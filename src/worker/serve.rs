@@ -223,15 +223,18 @@ impl Ends<'_> {
             }
             ladder.tell(shutdown);
             tokio::select! {
+                // Whoever ends a worker lets go of its input as well, and what was meant is the signal.
+                biased;
+                signal = self.signals.next() => {
+                    log::info!("{signal}: no target starts any more");
+                    has_parent = false;
+                    ladder.drain(self.drain_timeout, Moment::now());
+                }
                 ended = &mut work => {
                     return match (first_error, ended) {
                         (Some(error), _) => Err(error),
                         (None, ended) => Ok(ended?),
                     };
-                }
-                signal = self.signals.next() => {
-                    log::info!("{signal}: no target starts any more");
-                    ladder.drain(self.drain_timeout, Moment::now());
                 }
                 gone = &mut self.parent, if has_parent => {
                     has_parent = false;

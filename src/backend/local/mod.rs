@@ -16,10 +16,13 @@ mod start;
 
 pub use options::{LocalOptions, Replacement};
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use tokio::sync::Mutex;
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep},
+};
 
 use self::{others::Others, slots::Slots};
 use super::{Backend, Error, WorkerState, WorkerStatus};
@@ -27,6 +30,12 @@ use crate::{
     protocol::MadeObject,
     worker::presence::{Life, Shown},
 };
+
+/// How long is waited for workers that were started to show that they live.
+const SHOWN_WITHIN: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether they have.
+const LOOK_FOR_SHOWN: Duration = Duration::from_millis(20);
 
 /// The workers of one run on this machine.
 ///
@@ -37,6 +46,7 @@ pub struct Local {
     slots: Slots,
     /// Workers are started and removed one after the other.
     turn: Mutex<()>,
+    shown_within: Duration,
 }
 
 impl Local {
@@ -47,7 +57,22 @@ impl Local {
             slots: Slots::new(Arc::clone(&options)),
             options,
             turn: Mutex::default(),
+            shown_within: SHOWN_WITHIN,
         }
+    }
+
+    /// How long [`deploy`](Backend::deploy) waits at most until the workers that it has started show that they live, so that other
+    /// processes count them; 5 s unless somebody says otherwise.
+    #[must_use]
+    pub fn shown_within(mut self, time: Duration) -> Self {
+        self.shown_within = time;
+        self
+    }
+
+    /// From now on no worker that ends is replaced, until [`deploy`](Backend::deploy) is called again. Those that run stay; attached
+    /// ones have their standard input as long as this is held.
+    pub fn stop_replacing(&self) {
+        self.slots.let_go(true);
     }
 
     fn failed(
@@ -66,6 +91,25 @@ impl Local {
     fn shown(&self, action: &'static str) -> Result<Vec<Shown>, Error> {
         let shown = self.options.shown();
         shown.map_err(|error| self.failed(action, error))
+    }
+
+    /// Waits until every worker that runs shows that it lives.
+    async fn until_shown(&self) -> Result<(), Error> {
+        let begun = Instant::now();
+        loop {
+            let mut hidden = self.slots.running();
+            for shown in self.shown(START)?.iter().filter(|shown| shown.lives()) {
+                hidden.remove(&shown.worker);
+            }
+            if hidden.is_empty() {
+                return Ok(());
+            }
+            if begun.elapsed() >= self.shown_within {
+                log::info!("do not show yet that they live: {hidden:?}");
+                return Ok(());
+            }
+            sleep(LOOK_FOR_SHOWN).await;
+        }
     }
 }
 
@@ -94,14 +138,22 @@ impl Backend for Local {
     }
 
     async fn deploy(&self, workers: usize) -> Result<(), Error> {
-        let _turn = self.turn.lock().await;
+        let turn = self.turn.lock().await;
+        self.slots.let_go(false);
         let mut others = self.shown(START)?;
         others.retain(|shown| shown.lives() && !self.slots.has(&shown.worker));
         let left_over = self.slots.adopt(others, workers);
         self.slots
             .fill(workers.saturating_sub(left_over))
             .await
-            .map_err(|error| self.failed(START, error))
+            .map_err(|error| self.failed(START, error))?;
+        // They can be removed meanwhile.
+        drop(turn);
+        self.until_shown().await
+    }
+
+    fn let_go(&self) {
+        self.stop_replacing();
     }
 
     async fn status(&self) -> Result<Vec<WorkerStatus>, Error> {

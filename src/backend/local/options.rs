@@ -66,8 +66,9 @@ impl Replacement {
 }
 
 impl LocalOptions {
-    /// How long a worker that is removed may take to end, unless somebody says otherwise.
-    pub const GRACE: Duration = Duration::from_secs(10);
+    /// How long a worker that is removed may take to end, unless somebody says otherwise. One that builds nothing ends at once; any
+    /// other needs 3 s to see that the run is closed, 10 s to roll back, and 60 s for a COMMIT that it has sent.
+    pub const GRACE: Duration = Duration::from_secs(75);
 
     pub(super) fn paths(&self) -> RunPaths {
         RunPaths::new(self.run_id)

@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -133,17 +136,19 @@ impl Now {
     }
 }
 
-/// Keeps one worker running until it is told to stop, or has tried often enough.
+/// Keeps one worker running until it is told to stop, a worker has ended as it should, or enough have died.
 #[derive(Debug)]
 pub(super) struct Supervisor {
     pub(super) options: Arc<LocalOptions>,
     pub(super) number: usize,
     pub(super) now: Arc<Now>,
     pub(super) stop: CancellationToken,
+    /// Whether nothing is replaced any more.
+    pub(super) let_go: watch::Receiver<bool>,
 }
 
 impl Supervisor {
-    pub(super) async fn look_after(self, first: Occupant) {
+    pub(super) async fn look_after(mut self, first: Occupant) {
         let mut attempt = Ok(first);
         let mut ends = 0;
         loop {
@@ -153,6 +158,12 @@ impl Supervisor {
                 Err(error) => Some(End::NotStarted(error)),
             };
             let Some(end) = end else { return };
+            if end.code() == Some(0) {
+                // It was told to, or the run is over.
+                log::info!("worker {}: {end}", self.now.status().name);
+                self.now.is(WorkerState::Exited { code: Some(0) });
+                return;
+            }
             ends += 1;
             log::warn!("worker {}: {end}", self.now.status().name);
             if ends >= self.options.replacement.ends {
@@ -160,17 +171,27 @@ impl Supervisor {
                 return;
             }
             self.now.is(WorkerState::Waiting);
-            tokio::select! {
-                () = self.stop.cancelled() => {
-                    self.now.is(WorkerState::Exited { code: end.code() });
-                    return;
-                }
-                () = sleep(self.options.replacement.pause(ends)) => {}
+            if !self
+                .goes_on_after(self.options.replacement.pause(ends))
+                .await
+            {
+                self.now.is(WorkerState::Exited { code: end.code() });
+                return;
             }
             attempt = Occupant::start(&self.options, self.number).await;
             if let Ok(occupant) = &attempt {
                 self.now.runs(occupant);
             }
+        }
+    }
+
+    /// Whether there is to be another worker after a pause.
+    async fn goes_on_after(&mut self, pause: Duration) -> bool {
+        tokio::select! {
+            biased;
+            () = self.stop.cancelled() => false,
+            _ = self.let_go.wait_for(|let_go| *let_go) => false,
+            () = sleep(pause) => true,
         }
     }
 

@@ -1,10 +1,12 @@
 //! The slots of a run, in each of which this process keeps one worker running.
 
 use std::{
+    collections::BTreeSet,
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use tokio::sync::watch;
 use tokio_util::{
     sync::CancellationToken,
     task::{AbortOnDropHandle, TaskTracker},
@@ -14,13 +16,18 @@ use super::{
     LocalOptions,
     slot::{Now, Occupant, Supervisor},
 };
-use crate::{backend::WorkerStatus, worker::presence::Shown};
+use crate::{
+    backend::{WorkerState, WorkerStatus},
+    worker::presence::Shown,
+};
 
 /// All slots that this process looks after.
 #[derive(Debug)]
 pub(super) struct Slots {
     options: Arc<LocalOptions>,
     tasks: TaskTracker,
+    /// Whether nothing is replaced any more.
+    let_go: watch::Sender<bool>,
     state: Mutex<State>,
 }
 
@@ -44,6 +51,7 @@ impl Slots {
         Self {
             options,
             tasks: TaskTracker::new(),
+            let_go: watch::Sender::new(false),
             state: Mutex::default(),
         }
     }
@@ -95,6 +103,7 @@ impl Slots {
             number,
             now: Arc::clone(&now),
             stop: state.stop.clone(),
+            let_go: self.let_go.subscribe(),
         };
         let task = self.tasks.spawn(supervisor.look_after(occupant));
         state.slots.retain(|slot| slot.number != number);
@@ -122,11 +131,23 @@ impl Slots {
         state.slots.iter().map(|slot| slot.now.status()).collect()
     }
 
+    /// The names of all that run.
+    pub(super) fn running(&self) -> BTreeSet<String> {
+        let mut all = self.status();
+        all.retain(|worker| worker.state == WorkerState::Running);
+        all.into_iter().map(|worker| worker.name).collect()
+    }
+
     /// What runs, in words.
     pub(super) fn processes(&self) -> Vec<String> {
         let state = self.state();
         let processes = state.slots.iter().filter_map(|slot| slot.now.process());
         processes.collect()
+    }
+
+    /// Whether from now on nothing is replaced. What runs is looked after nevertheless: what it held is free when it ends.
+    pub(super) fn let_go(&self, nothing: bool) {
+        self.let_go.send_replace(nothing);
     }
 
     /// From now on nothing is started, and what runs is told to end.

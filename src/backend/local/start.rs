@@ -17,7 +17,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{LocalOptions, environment::kept_back};
+use super::{LocalOptions, environment::kept_back, others, slot::KILLED};
 use crate::protocol::environment as names;
 
 /// How long a worker may take to read secrets that are longer than what a pipe holds.
@@ -47,9 +47,17 @@ pub(super) async fn start(options: &LocalOptions, slot: usize) -> io::Result<Sta
     // Nobody has waited for it yet, so it has its number.
     let id = child.id().unwrap_or_default();
     log::info!("worker {name} is process {id}");
-    let stdin = match child.stdin.take() {
-        Some(stdin) => give_secrets(options, stdin).await?,
-        None => None,
+    let given = match child.stdin.take() {
+        Some(stdin) => give_secrets(options, stdin).await,
+        None => Ok(None),
+    };
+    let stdin = match given {
+        Ok(stdin) => stdin,
+        Err(error) => {
+            end(&mut child).await;
+            others::release(options, &name, id).await;
+            return Err(error);
+        }
     };
     Ok(Started {
         name,
@@ -57,6 +65,14 @@ pub(super) async fn start(options: &LocalOptions, slot: usize) -> io::Result<Sta
         child,
         _stdin: stdin,
     })
+}
+
+/// Nobody looks after a child that could not be given its secrets.
+async fn end(child: &mut Child) {
+    child.start_kill().ok();
+    if timeout(KILLED, child.wait()).await.is_err() {
+        log::error!("process {:?} cannot be killed", child.id());
+    }
 }
 
 /// Nothing was logged, and the name is free again.
@@ -134,7 +150,7 @@ async fn give_secrets(
         Ok(Ok(())) => {}
         // One that has ended reads nothing, and whoever waits for it tells that.
         Ok(Err(error)) => log::debug!("a worker did not take its secrets: {error}"),
-        // It has not got all of them, and ends by itself.
+        // It has not got all of them.
         Err(_) => return Err(io::Error::other("the worker does not take its secrets")),
     }
     Ok((!options.detached).then_some(stdin))

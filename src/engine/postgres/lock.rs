@@ -38,8 +38,19 @@ impl PostgresSession {
         wait: Duration,
         stop: &CancellationToken,
     ) -> Result<(), Error> {
+        let checks_clients = self.dial.servers.checks_clients(&self.dial.server);
+        self.take_lock_of(wait, stop, checks_clients).await
+    }
+
+    /// `checks_clients`: whether a server of this name is known to look after its clients, which is then asked for outright.
+    async fn take_lock_of(
+        &mut self,
+        wait: Duration,
+        stop: &CancellationToken,
+        checks_clients: bool,
+    ) -> Result<(), Error> {
         let client = self.client()?;
-        let sql = self.lock_statement(wait);
+        let sql = self.lock_statement(wait, checks_clients);
         let limit = wait.saturating_add(Duration::from_secs(30));
         let work = collect(&client, &sql);
         let sets = match self.guarded(limit, stop, work).await {
@@ -52,10 +63,11 @@ impl PostgresSession {
                 self.drop_connection();
                 return Err(Error::Lost("the server is a standby".into()));
             }
-            Guarded::Done(Err(failed)) if self.knew_better(&failed) => {
+            // What was sent decides: other sessions may have learned or forgotten it since.
+            Guarded::Done(Err(failed)) if checks_clients && is_unknown_setting(&failed) => {
                 self.dial.servers.forget(&self.dial.server);
                 self.own(client.batch_execute("ROLLBACK")).await?;
-                return Box::pin(self.take_lock(wait, stop)).await;
+                return Box::pin(self.take_lock_of(wait, stop, false)).await;
             }
             Guarded::Done(Err(failed)) => return Err(self.error(&failed.error)),
             Guarded::Cancelled { stopped: true, .. } => return Err(Error::Stopped),
@@ -74,7 +86,7 @@ impl PostgresSession {
     ///
     /// The isolation level is fixed: in a stricter one the snapshot would be older than the lock, and neither the tables nor
     /// the ledger row of the build that held it would be seen.
-    fn lock_statement(&self, wait: Duration) -> String {
+    fn lock_statement(&self, wait: Duration, checks_clients: bool) -> String {
         let (begin, end, set, local, lock, identity) = match self.mode {
             Mode::Transactional => (
                 "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; ",
@@ -102,7 +114,7 @@ impl PostgresSession {
             Table::Ledger.name(Platform::PostgreSql),
         );
         let may = |right: &str| format!("pg_catalog.has_table_privilege(c.oid, '{right}')");
-        let check = if self.dial.servers.checks_clients(&self.dial.server) {
+        let check = if checks_clients {
             format!("{set} client_connection_check_interval TO '{CONNECTION_CHECK}'")
         } else {
             format!(
@@ -123,14 +135,6 @@ impl PostgresSession {
             may("UPDATE"),
             may("DELETE"),
         )
-    }
-
-    /// Whether the server does not know a setting that the one before it under this name knew.
-    fn knew_better(&self, failed: &Failed) -> bool {
-        ["42704", "22023"]
-            .iter()
-            .any(|code| code_is(&failed.error, code))
-            && self.dial.servers.checks_clients(&self.dial.server)
     }
 
     fn read_lock_answer(&mut self, rows: &[Vec<Option<String>>]) -> Result<(), Error> {
@@ -261,6 +265,13 @@ impl PostgresSession {
                 .into(),
         ))
     }
+}
+
+/// Whether the server does not know a setting, or its value, that the one before it under this name knew.
+fn is_unknown_setting(failed: &Failed) -> bool {
+    ["42704", "22023"]
+        .iter()
+        .any(|code| code_is(&failed.error, code))
 }
 
 /// One of our tables in some schema.

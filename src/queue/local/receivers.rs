@@ -8,6 +8,7 @@ use super::{
     job::Trouble,
     records::{Records, milliseconds},
 };
+use crate::processes::started;
 
 /// How long a receiver is said to wait after it has last said so.
 const WAITS: Duration = Duration::from_secs(5);
@@ -78,37 +79,5 @@ impl Records<'_> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let rows = statement.query_map([process], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
-    }
-}
-
-/// When a process that runs was started, in ticks since the machine was; with it, a number that is used again is known as such.
-///
-/// None for a process that has ended, and where that cannot be told.
-fn started(process: u32) -> Option<i64> {
-    let text = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name of the program is in parentheses and may hold anything.
-    let (_, rest) = text.rsplit_once(')')?;
-    let mut fields = rest.split_ascii_whitespace();
-    let state = fields.next()?;
-    if matches!(state, "Z" | "X" | "x") {
-        return None;
-    }
-    // The state is the 3rd field of the line, the start the 22nd.
-    fields.nth(18)?.parse().ok()
-}
-
-#[cfg(all(test, target_os = "linux"))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_process_that_runs_has_a_start_and_one_that_ended_has_none() {
-        let own = started(std::process::id()).unwrap();
-        assert!(own > 0);
-        let mut child = std::process::Command::new("true").spawn().unwrap();
-        let id = child.id();
-        child.wait().unwrap();
-        // Its number may be in use again, by a process that was started later.
-        assert!(started(id).is_none_or(|start| start >= own));
     }
 }

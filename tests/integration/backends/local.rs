@@ -32,8 +32,6 @@ fn a_worker_is_tried_as_often_as_was_said_and_the_reason_says_how_it_ended() {
     for (script, how) in [
         ("echo 'no space' >&2; exit 3", "exit code 3"),
         ("kill -KILL $$", "signal 9"),
-        // It may have seen that the run is closed; that does not go on for ever either.
-        ("exit 0", "exit code 0"),
     ] {
         let run = Run::new();
         runtime().block_on(async {
@@ -46,6 +44,72 @@ fn a_worker_is_tried_as_often_as_was_said_and_the_reason_says_how_it_ended() {
         });
         assert_eq!(run.logs().len(), 3);
     }
+}
+
+/// The state of the only worker, as soon as it has ended for good.
+async fn exited(backend: &dyn Backend) -> WorkerState {
+    let started = std::time::Instant::now();
+    loop {
+        let status = backend.status().await.unwrap();
+        if let [worker] = &status[..]
+            && !worker.state.is_alive()
+        {
+            return worker.state.clone();
+        }
+        crate::contract::backend::not_stuck(started, &status);
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+}
+
+#[test]
+fn a_worker_that_ends_as_it_should_is_replaced_only_on_request() {
+    let run = Run::new();
+    runtime().block_on(async {
+        let backend = Local::new(run.shell("exit 0"));
+        for workers in 1..=2 {
+            backend.deploy(1).await.unwrap();
+            let ended = WorkerState::Exited { code: Some(0) };
+            assert_eq!(exited(&backend).await, ended);
+            assert_eq!(run.logs().len(), workers);
+        }
+    });
+}
+
+#[test]
+fn who_looks_after_workers_no_more_lets_them_run_and_replaces_none() {
+    let run = Run::new();
+    runtime().block_on(async {
+        let backend = Local::new(LocalOptions {
+            detached: false,
+            // It ends with 0 when its input ends.
+            ..run.shell("echo $$ >&2; exec cat > /dev/null")
+        });
+        let backend = backend.shown_within(Duration::ZERO);
+        backend.deploy(1).await.unwrap();
+        let said = || run.logs().into_values().next().unwrap_or_default();
+        eventually!("it runs", said().ends_with('\n'));
+        backend.let_go();
+        let mut kill = Command::new("kill");
+        assert!(
+            kill.args(["-KILL", said().trim()])
+                .status()
+                .unwrap()
+                .success()
+        );
+        assert_eq!(exited(&backend).await, WorkerState::Exited { code: None });
+        assert_eq!(run.logs().len(), 1);
+    });
+}
+
+#[test]
+fn what_was_deployed_is_known_to_other_processes_at_once() {
+    let run = Run::new();
+    runtime().block_on(async {
+        let backend = Local::new(run.options()).shown_within(Duration::from_secs(120));
+        backend.deploy(2).await.unwrap();
+        assert_eq!(run.shown().iter().filter(|shown| shown.lives()).count(), 2);
+        backend.remove().await.unwrap();
+    });
 }
 
 #[test]
@@ -151,6 +215,7 @@ fn a_worker_that_does_not_listen_is_killed() {
             grace: Duration::from_millis(200),
             ..run.shell("trap '' TERM; echo $$ >&2; exec sleep 100000")
         });
+        let backend = backend.shown_within(Duration::ZERO);
         backend.deploy(1).await.unwrap();
         eventually!(
             "it is deaf",

@@ -122,7 +122,8 @@ impl Run {
                 longest_pause: Duration::from_millis(100),
                 ends: 3,
             },
-            grace: LocalOptions::GRACE,
+            // A build that waits for its database does not end before.
+            grace: Duration::from_secs(10),
         }
     }
 
