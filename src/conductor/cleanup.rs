@@ -1,6 +1,6 @@
 //! Removing what was made for a run, and taking its targets back.
 
-use super::{Error, Keeper, Site, Standing, conduct::cancelled, ending};
+use super::{Error, Keeper, Site, Standing, conduct::cancelled, ending, opening::still_current};
 use crate::protocol::{Control, Early, EndedBy, Phase, RunPaths};
 
 /// Removes workers and queue; what is left, in words for a user. Everything is tried.
@@ -35,6 +35,7 @@ pub async fn clean_up(site: &Site, delete_logs: bool) -> Result<CleanedUp, Error
     let Some(keeper) = Keeper::take(&site.storage, &site.paths).await? else {
         return Err(standing.conducted());
     };
+    still_current(site, &standing).await?;
     keeper
         .change(|control| {
             if control.phase < Phase::Closed {
@@ -44,12 +45,16 @@ pub async fn clean_up(site: &Site, delete_logs: bool) -> Result<CleanedUp, Error
         })
         .await?;
     let left_over = remove(site).await;
-    keeper.release().await;
-    let mut deleted = None;
-    if delete_logs && left_over.is_empty() {
+    let deletes = delete_logs && left_over.is_empty();
+    if deletes {
+        // While the lease is held nobody opens another run of the job.
         site.storage.delete(RunPaths::CURRENT, None).await?;
-        deleted = Some(site.storage.delete_all(site.paths.folder()).await?);
     }
+    keeper.release().await;
+    let deleted = match deletes {
+        true => Some(site.storage.delete_all(site.paths.folder()).await?),
+        false => None,
+    };
     Ok(CleanedUp { left_over, deleted })
 }
 
@@ -72,8 +77,24 @@ pub async fn give_up(site: &Site, keeper: &Keeper, why: &str) -> Vec<String> {
 /// Takes all targets that no worker has begun out of the queue, for good; how many these are. What runs may end. A run that
 /// nobody conducts drains from then on.
 pub async fn dequeue(site: &Site, standing: &Standing) -> Result<usize, Error> {
+    if !standing.is_open() {
+        return Err(standing.in_use(&site.job_name));
+    }
     let keeper = Keeper::take(&site.storage, &site.paths).await?;
-    if let Some(keeper) = &keeper {
+    let taken = take_out(site, standing, keeper.as_ref()).await;
+    if let Some(keeper) = keeper {
+        keeper.release().await;
+    }
+    taken
+}
+
+async fn take_out(
+    site: &Site,
+    standing: &Standing,
+    keeper: Option<&Keeper>,
+) -> Result<usize, Error> {
+    still_current(site, standing).await?;
+    if let Some(keeper) = keeper {
         keeper.change(drain).await?;
     }
     let platform = standing.job.platform;
@@ -84,13 +105,12 @@ pub async fn dequeue(site: &Site, standing: &Standing) -> Result<usize, Error> {
         .map(|target| (target.key(platform), target));
     // The others are looked into by whoever conducts the run.
     ending::skip(site, &standing.job, targets.collect()).await?;
-    if let Some(keeper) = keeper {
-        keeper.release().await;
-    }
     Ok(count)
 }
 
 fn drain(control: &mut Control) {
-    control.phase = control.phase.max(Phase::Draining);
-    control.early.get_or_insert(cancelled("`dequeue`"));
+    if control.phase < Phase::Closed {
+        control.phase = Phase::Draining;
+        control.early.get_or_insert(cancelled("`dequeue`"));
+    }
 }

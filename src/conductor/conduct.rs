@@ -16,7 +16,7 @@ use crate::{
     clock::Moment,
     monitor::Verdict,
     protocol::{Early, EndedBy, JobSpec, Phase, Target, TargetKey},
-    queue::{self, Purpose},
+    queue::{self, Counts, Purpose},
     report::Reporter,
     worker::Signals,
 };
@@ -39,8 +39,8 @@ pub struct Ended {
     pub early: Option<Early>,
     /// What could not be removed.
     pub left_over: Vec<String>,
-    /// Whether this process has conducted it to its end.
-    pub conducted: bool,
+    /// The lease, when this process has conducted it to its end: whoever has it writes the report.
+    pub keeper: Option<Keeper>,
 }
 
 /// Somebody who watches a run, and what he watches it by.
@@ -75,8 +75,8 @@ impl<'a> Conductor<'a> {
         (job, targets): (&'a JobSpec, &'a [(TargetKey, Target)]),
         evidence: &'a mut Evidence,
         (signals, reporter): (&'a mut Signals, &'a mut dyn Reporter),
-    ) -> Result<Self, Error> {
-        Ok(Self {
+    ) -> Self {
+        Self {
             site,
             keeper,
             job,
@@ -84,10 +84,10 @@ impl<'a> Conductor<'a> {
             evidence,
             signals,
             reporter,
-            workers: Watch::new(site, job.conduct.workers).await?,
+            workers: Watch::new(site, job.conduct.workers).await,
             waves: Waves::new(&job.conduct),
             orphans: Orphans::default(),
-        })
+        }
     }
 
     /// Brings the run to its end; fails with [`Error::Lost`] when another process may conduct it.
@@ -140,7 +140,10 @@ impl<'a> Conductor<'a> {
                 .await?;
             match step {
                 Step::Halt(early) => return Ok(Some(early)),
-                Step::All if self.evidence.is_complete() => return Ok(self.dequeued()),
+                Step::All if self.evidence.is_complete() => {
+                    let counts = self.site.queue.counts().await;
+                    return Ok(is_closed(&counts).then(|| cancelled("`dequeue`")));
+                }
                 Step::Sent => {
                     self.evidence.stir();
                     self.orphans = Orphans::default();
@@ -151,18 +154,12 @@ impl<'a> Conductor<'a> {
                     Ok(true) if step == Step::All => return Ok(None),
                     Ok(true) => return Ok(Some(waves::halted(self.unknown()))),
                     Err(Error::Queue(queue::Error::Closed { .. })) => {
-                        return Ok(Some(cancelled("somebody, by closing the queue")));
+                        return Ok(Some(cancelled("`dequeue`")));
                     }
                     Err(error) => return Err(error),
                 },
             }
         }
-    }
-
-    /// While a run is open only `dequeue` says of targets that they are skipped.
-    fn dequeued(&self) -> Option<Early> {
-        let skipped = self.evidence.progress().skipped;
-        (skipped > 0).then(|| cancelled("`dequeue`"))
     }
 
     fn unknown(&self) -> String {
@@ -243,6 +240,10 @@ impl<'a> Conductor<'a> {
         }
         self.orphans.next = Some(Moment::now() + COUNT);
         let counts = self.site.queue.counts().await;
+        if is_closed(&counts) {
+            let queue = self.site.queue.to_string();
+            return Err(queue::Error::Closed { queue }.into());
+        }
         let is_gone = matches!(counts, Err(queue::Error::Gone { .. }));
         let was_idle = self.orphans.idle;
         self.orphans.idle = is_idle(counts);
@@ -255,9 +256,8 @@ impl<'a> Conductor<'a> {
         }
         self.orphans.idle = false;
         if is_gone && std::mem::replace(&mut self.orphans.made_anew, true) {
-            self.reporter
-                .message("the queue of the run was removed a second time");
-            return Ok(true);
+            let queue = self.site.queue.to_string();
+            return Err(queue::Error::Gone { queue }.into());
         }
         if self.orphans.rounds == ROUNDS {
             return Ok(true);
@@ -346,6 +346,11 @@ impl<'a> Conductor<'a> {
             ""
         }
     }
+}
+
+/// Only `dequeue` closes the queue of a run that is open.
+fn is_closed(counts: &Result<Counts, queue::Error>) -> bool {
+    matches!(counts, Ok(counts) if counts.closed)
 }
 
 fn failed(error: &Error) -> Early {

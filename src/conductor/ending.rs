@@ -26,6 +26,9 @@ const ROLL_BACK: Duration = Duration::from_secs(60);
 /// How often the queue is emptied: builds give their targets back.
 const EMPTY: Duration = Duration::from_millis(200);
 
+/// How many lines are handed in at once.
+const AT_ONCE: usize = 1_000;
+
 /// How the conductor's lines are told from those of workers.
 const NAME: &str = "conductor";
 
@@ -40,7 +43,15 @@ impl Conductor<'_> {
             })
             .await?;
         self.empty_the_queue().await?;
-        let open = self.tell_the_rest().await?;
+        let open = match self.tell_the_rest().await {
+            Err(Error::Lost) => return Err(Error::Lost),
+            Err(error) => {
+                self.reporter
+                    .message(&format!("what became of the rest cannot be told: {error}"));
+                Vec::new()
+            }
+            Ok(open) => open,
+        };
         if !open.is_empty() {
             self.look_into(open).await?;
         }
@@ -67,7 +78,7 @@ impl Conductor<'_> {
         let limits = &self.job.limits;
         let most = limits.drain_timeout + Control::FRESH + limits.message_lock + ROLL_BACK;
         let until = Moment::now() + most;
-        let mut next = Moment::now();
+        let (begun, mut next) = (Moment::now(), Moment::now());
         while !until.has_passed() {
             if self.tick().await?.is_some() {
                 self.roll_back().await?;
@@ -77,9 +88,18 @@ impl Conductor<'_> {
                 continue;
             }
             next = Moment::now() + EMPTY;
+            let drained = begun.elapsed();
+            if drained > limits.drain_timeout && !self.keeper.control().await.roll_back {
+                self.keeper
+                    .change(|control| control.roll_back = true)
+                    .await?;
+            }
+            // Without a queue only their events tell of builds that may end.
+            let is_quiet = drained > Control::FRESH && self.evidence.progress().running == 0;
             let closed = self.site.queue.close().await;
             match (closed, self.site.queue.counts().await) {
-                (Err(queue::Error::Gone { .. }), _) => return Ok(()),
+                (Err(queue::Error::Gone { .. }), _) if is_quiet => return Ok(()),
+                (Err(queue::Error::Gone { .. }), _) => {}
                 // That does not get better.
                 (Err(error @ queue::Error::Refused { .. }), _) => {
                     log::warn!("{error}");
@@ -204,11 +224,16 @@ async fn store(site: &Site, lines: &[ResultLine]) -> Result<(), Error> {
         ..LinesSettings::default()
     };
     let journal = ResultLines::new(Arc::clone(&site.storage), &site.paths, &name, settings);
-    let stored = lines.iter().map(|line| journal.append(line));
-    let stored = futures::future::try_join_all(stored).await;
+    let mut stored = Ok(());
+    for lines in lines.chunks(AT_ONCE) {
+        let part = lines.iter().map(|line| journal.append(line));
+        stored = futures::future::try_join_all(part).await.map(drop);
+        if stored.is_err() {
+            break;
+        }
+    }
     journal.close().await;
-    stored?;
-    Ok(())
+    Ok(stored?)
 }
 
 /// A line that says why nothing is known of a target.

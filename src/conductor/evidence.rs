@@ -1,15 +1,21 @@
 //! What is known of the targets of a run: lines decide, events only show.
 
-use std::{collections::HashSet, sync::Arc, time::Instant};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
+use tokio::time::sleep;
+use uuid::Uuid;
 
 use super::{Error, Site};
 use crate::{
     clock::Moment,
     events::Feed,
     monitor::{Monitor, Progress, Verdict},
-    protocol::{Event, EventKind, JobSpec, ResultLine, State, Target, TargetKey},
+    protocol::{Event, EventKind, JobSpec, ResultLine, State, Target, TargetKey, merge},
     storage::ResultReader,
 };
 
@@ -117,60 +123,101 @@ impl Evidence {
     }
 }
 
+/// How long a storage that fails is asked again for what has to be known.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The pause after a failure.
+const PAUSE: Duration = Duration::from_millis(500);
+
 /// The targets of which some line in the storage says that a build began, in this opening of the run.
 pub(super) async fn started(site: &Site) -> Result<HashSet<TargetKey>, Error> {
     let mut started = HashSet::new();
     let mut reader = ResultReader::new(Arc::clone(&site.storage), &site.paths);
-    reader
-        .read(|line| {
-            if line.state != State::Skipped {
-                started.insert(line.key);
-            }
-        })
-        .await?;
+    patiently(&mut reader, |line| {
+        if line.state != State::Skipped {
+            started.insert(line.key);
+        }
+    })
+    .await?;
     Ok(started)
 }
 
-/// What earlier openings of the run have said of its targets for good, merged; and the targets that they began without saying
-/// how it ended.
+/// What earlier openings of the run have said of its targets.
 pub(super) async fn earlier(site: &Site) -> Result<Earlier, Error> {
     let mut earlier = Earlier::default();
     let mut reader = ResultReader::of(Arc::clone(&site.storage), site.paths.earlier());
-    reader.read(|line| earlier.note(line)).await?;
+    patiently(&mut reader, |line| earlier.note(line)).await?;
     Ok(earlier)
 }
 
-/// See [`earlier`].
+/// Reads to the end. Lines may come twice.
+async fn patiently(
+    reader: &mut ResultReader,
+    mut take: impl FnMut(ResultLine) + Send,
+) -> Result<(), Error> {
+    let until = Moment::now() + PATIENCE;
+    loop {
+        match reader.read(&mut take).await {
+            Ok(_) => return Ok(()),
+            Err(error) if until.has_passed() => return Err(error.into()),
+            Err(error) => log::warn!("result lines cannot be read yet: {error}"),
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// What earlier openings of the run have said of its targets, in whatever order their lines are read.
 #[derive(Debug, Default)]
 pub(super) struct Earlier {
-    finals: std::collections::HashMap<TargetKey, ResultLine>,
-    begun: HashSet<TargetKey>,
+    targets: HashMap<TargetKey, Told>,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    /// The last words, merged.
+    word: Option<ResultLine>,
+    begun: Vec<Uuid>,
+    /// The attempts that told their end for good.
+    ended: Vec<Uuid>,
 }
 
 impl Earlier {
     fn note(&mut self, line: ResultLine) {
-        if !line.is_final {
-            self.begun.insert(line.key);
-            return;
-        }
         if line.state == State::Skipped {
             return;
         }
-        let merged = match self.finals.remove(&line.key) {
-            Some(held) => crate::protocol::merge(held, line),
-            None => line,
+        let told = self.targets.entry(line.key.clone()).or_default();
+        let attempts = if line.is_final {
+            &mut told.ended
+        } else {
+            &mut told.begun
         };
-        self.finals.insert(merged.key.clone(), merged);
+        if !attempts.contains(&line.attempt_id) {
+            attempts.push(line.attempt_id);
+        }
+        if line.is_final {
+            told.word = Some(match told.word.take() {
+                Some(held) => merge(held, line),
+                None => line,
+            });
+        }
     }
 
-    /// Its last word on a target that was not touched since.
+    /// Their last word on a target that was not touched since.
     pub(super) fn word(&mut self, key: &TargetKey) -> Option<ResultLine> {
-        self.finals.remove(key)
+        self.targets.get_mut(key)?.word.take()
     }
 
-    /// Whether a build of it began and nobody knows how it ended.
+    /// Whether an attempt at it has begun and not told its end for good: only its ledgers know whether that one has committed.
     pub(super) fn is_open(&self, key: &TargetKey) -> bool {
-        self.begun.contains(key) && !self.finals.contains_key(key)
+        let Some(told) = self.targets.get(key) else {
+            return false;
+        };
+        let is_committed = told
+            .word
+            .as_ref()
+            .is_some_and(|line| matches!(line.state, State::Committed | State::AlreadyCommitted));
+        !is_committed && told.begun.iter().any(|begun| !told.ended.contains(begun))
     }
 }
 
@@ -179,28 +226,51 @@ mod tests {
     use super::*;
     use crate::monitor::fixtures::line;
 
+    fn attempt(database: &str, state: State, is_final: bool, id: u128) -> ResultLine {
+        let mut line = line("s", database, state);
+        line.is_final = is_final;
+        line.attempt_id = Uuid::from_u128(id);
+        line
+    }
+
     #[test]
     fn the_last_word_of_an_earlier_opening_is_what_it_said_for_good() {
+        let lines = [
+            attempt("a", State::RolledBack, true, 1),
+            attempt("a", State::Unknown, false, 1),
+            attempt("b", State::Unknown, false, 2),
+            attempt("c", State::Skipped, true, 0),
+            attempt("d", State::Committed, true, 3),
+            attempt("d", State::Unknown, false, 4),
+        ];
+        let keys = [0, 2, 3, 4].map(|place: usize| lines[place].key.clone());
         let mut earlier = Earlier::default();
-        let mut begun = line("s", "a", State::Unknown);
-        begun.is_final = false;
-        let mut lost = line("s", "b", State::Unknown);
-        lost.is_final = false;
-        let keys = (begun.key.clone(), lost.key.clone());
-        let skipped = line("s", "c", State::Skipped);
-        let (skipped_key, rolled_back) = (skipped.key.clone(), line("s", "a", State::RolledBack));
+        for line in lines {
+            earlier.note(line);
+        }
+        assert_eq!(
+            keys.clone().map(|key| earlier.is_open(&key)),
+            [false, true, false, false]
+        );
+        let words = keys.map(|key| earlier.word(&key).map(|line| line.state));
+        assert_eq!(
+            words,
+            [Some(State::RolledBack), None, None, Some(State::Committed)]
+        );
+    }
+
+    #[test]
+    fn a_build_that_began_after_the_last_word_may_have_committed() {
+        let mut earlier = Earlier::default();
+        let first = attempt("a", State::RolledBack, true, 1);
+        let key = first.key.clone();
         for line in [
-            begun,
-            rolled_back,
-            line("s", "a", State::Committed),
-            lost,
-            skipped,
+            attempt("a", State::Unknown, false, 1),
+            attempt("a", State::Unknown, false, 2),
+            first,
         ] {
             earlier.note(line);
         }
-        assert!(!earlier.is_open(&keys.0));
-        assert_eq!(earlier.word(&keys.0).unwrap().state, State::Committed);
-        assert!(earlier.is_open(&keys.1) && earlier.word(&keys.1).is_none());
-        assert!(!earlier.is_open(&skipped_key) && earlier.word(&skipped_key).is_none());
+        assert!(earlier.is_open(&key));
     }
 }

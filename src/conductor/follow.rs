@@ -35,11 +35,18 @@ pub enum Watched {
 pub async fn watch(
     site: &Site,
     keeper: Option<Keeper>,
-    (mut job, mut targets): (JobSpec, Vec<(TargetKey, Target)>),
+    (mut opening, mut job, mut targets): (u32, JobSpec, Vec<(TargetKey, Target)>),
     signals: &mut Signals,
     reporter: &mut dyn Reporter,
 ) -> Result<Watched, Error> {
-    let mut keeper = keeper;
+    let mut keeper = match keeper {
+        // It was opened again between the reading of the job and the taking of the lease.
+        Some(early) if early.control().await.opening != opening => {
+            early.release().await;
+            None
+        }
+        keeper => keeper,
+    };
     let mut evidence = Evidence::new(site, &job, targets.clone()).await;
     loop {
         if let Some(lease) = keeper.take() {
@@ -50,15 +57,14 @@ pub async fn watch(
                 &mut evidence,
                 (&mut *signals, &mut *reporter),
             );
-            let ended = match conductor.await {
-                Ok(conductor) => conductor.run().await,
-                Err(error) => Err(error),
-            };
-            match ended {
+            match conductor.await.run().await {
                 Ok(left_over) => {
                     let early = lease.control().await.early;
-                    lease.release().await;
-                    return Ok(ended_with(evidence, early, Some(left_over)).await);
+                    let ended = ended_with(evidence, early, left_over).await;
+                    return Ok(Watched::Ended(Box::new(Ended {
+                        keeper: Some(lease),
+                        ..ended
+                    })));
                 }
                 Err(Error::Lost) => {
                     reporter.message(
@@ -74,6 +80,7 @@ pub async fn watch(
         let follower = Follower {
             site,
             run_id: job.run_id,
+            opening,
             signals: &mut *signals,
             reporter: &mut *reporter,
             evidence: &mut evidence,
@@ -84,32 +91,31 @@ pub async fn watch(
                 keeper = Some(free);
             }
             Followed::Reopened(standing) => {
+                opening = standing.control.opening;
                 targets = standing.targets(&*site.storage).await?;
                 job = standing.job;
                 evidence = Evidence::new(site, &job, targets.clone()).await;
             }
-            Followed::Closed(early) => return Ok(ended_with(evidence, early, None).await),
+            Followed::Closed(early) => {
+                let ended = ended_with(evidence, early, Vec::new()).await;
+                return Ok(Watched::Ended(Box::new(ended)));
+            }
             Followed::Left(signal) => return Ok(Watched::Left(signal)),
         }
     }
 }
 
-/// `left_over` is known to whoever has conducted the run.
-async fn ended_with(
-    mut evidence: Evidence,
-    early: Option<Early>,
-    left_over: Option<Vec<String>>,
-) -> Watched {
+async fn ended_with(mut evidence: Evidence, early: Option<Early>, left_over: Vec<String>) -> Ended {
     // Lines that came while everything ended.
     if let Err(error) = evidence.read().await {
         log::warn!("the last result lines cannot be read: {error}");
     }
-    Watched::Ended(Box::new(Ended {
+    Ended {
         verdict: evidence.verdict(),
         early,
-        conducted: left_over.is_some(),
-        left_over: left_over.unwrap_or_default(),
-    }))
+        left_over,
+        keeper: None,
+    }
 }
 
 /// What ends following.
@@ -127,6 +133,7 @@ enum Followed {
 struct Follower<'a> {
     site: &'a Site,
     run_id: Uuid,
+    opening: u32,
     signals: &'a mut Signals,
     reporter: &'a mut dyn Reporter,
     evidence: &'a mut Evidence,
@@ -134,7 +141,6 @@ struct Follower<'a> {
 
 impl Follower<'_> {
     async fn run(mut self) -> Result<Followed, Error> {
-        let mut opening = None;
         let mut next = Moment::now();
         let mut failing: Option<Moment> = None;
         loop {
@@ -142,7 +148,7 @@ impl Follower<'_> {
                 signal = self.signals.next() => return Ok(Followed::Left(signal)),
                 () = sleep(TICK) => {}
             }
-            let looked = self.look(&mut opening, &mut next).await;
+            let looked = self.look(&mut next).await;
             match looked {
                 Ok(Some(followed)) => return Ok(followed),
                 Ok(None) => failing = None,
@@ -159,11 +165,7 @@ impl Follower<'_> {
         }
     }
 
-    async fn look(
-        &mut self,
-        opening: &mut Option<u32>,
-        next: &mut Moment,
-    ) -> Result<Option<Followed>, Error> {
+    async fn look(&mut self, next: &mut Moment) -> Result<Option<Followed>, Error> {
         self.evidence.read().await?;
         if !next.has_passed() {
             return Ok(None);
@@ -172,11 +174,16 @@ impl Follower<'_> {
         let standing = self.site.standing().await?;
         let found = standing.control.opening;
         let is_ours = standing.job.run_id == self.run_id;
-        if is_ours && opening.replace(found).is_some_and(|known| known != found) {
+        if is_ours && found != self.opening {
             return Ok(Some(Followed::Reopened(Box::new(standing))));
         }
         if is_ours && let Some(free) = Keeper::take(&self.site.storage, &self.site.paths).await? {
-            return Ok(Some(Followed::Free(free)));
+            // What was read before may be old.
+            if free.control().await.opening == found {
+                return Ok(Some(Followed::Free(free)));
+            }
+            free.release().await;
+            return Ok(None);
         }
         // Another run takes the place of one that is closed only.
         let is_closed = !is_ours || standing.control.phase == Phase::Closed;

@@ -40,7 +40,15 @@ pub async fn open(
             again(site, &opening, before).await
         }
         Some(before) if before.is_open() => Err(before.in_use(&site.job_name)),
-        before => anew(site, &opening, before).await,
+        Some(before) => {
+            // Its conductor may still remove the queue, which is the job's.
+            let paths = RunPaths::new(before.job.run_id);
+            let old = wait_for_lease(site, &paths, before).await?;
+            let opened = anew(site, &opening, Some(before)).await;
+            old.release().await;
+            opened
+        }
+        None => anew(site, &opening, None).await,
     }
 }
 
@@ -120,10 +128,31 @@ async fn again(site: &Site, opening: &Opening<'_>, before: &Standing) -> Result<
 /// Makes this process the conductor. The lease of a conductor that was killed lapses, and is waited for; that of one that lives
 /// does not.
 pub async fn take(site: &Site, before: &Standing) -> Result<Keeper, Error> {
+    let keeper = wait_for_lease(site, &site.paths, before).await?;
+    match still_current(site, before).await {
+        Ok(()) => Ok(keeper),
+        Err(error) => {
+            keeper.release().await;
+            Err(error)
+        }
+    }
+}
+
+/// Refuses to go on when the job has another run by now.
+pub(super) async fn still_current(site: &Site, before: &Standing) -> Result<(), Error> {
+    let now = site.standing().await?;
+    if now.job.run_id == before.job.run_id {
+        Ok(())
+    } else {
+        Err(outrun(site))
+    }
+}
+
+async fn wait_for_lease(site: &Site, paths: &RunPaths, before: &Standing) -> Result<Keeper, Error> {
     let until = Moment::now() + Control::LEASE + PATIENCE;
     let mut told = false;
     loop {
-        if let Some(keeper) = Keeper::take(&site.storage, &site.paths).await? {
+        if let Some(keeper) = Keeper::take(&site.storage, paths).await? {
             return Ok(keeper);
         }
         if until.has_passed() {

@@ -1,6 +1,8 @@
 //! Waves: the next is sent when the one before is settled, failures are within the budget, the soak is over and the probe
 //! finds nothing.
 
+use tokio_util::task::AbortOnDropHandle;
+
 use super::{
     Error, Keeper, Site,
     evidence::Evidence,
@@ -19,6 +21,8 @@ pub(super) struct Waves {
     conduct: Conduct,
     /// When the wave that was sent last was settled.
     settled: Option<Moment>,
+    /// The probe of that wave.
+    probing: Option<AbortOnDropHandle<Option<String>>>,
 }
 
 /// What the waves come to at the moment.
@@ -39,6 +43,7 @@ impl Waves {
         Self {
             conduct: conduct.clone(),
             settled: None,
+            probing: None,
         }
     }
 
@@ -82,9 +87,13 @@ impl Waves {
         if settled.elapsed() < self.conduct.soak {
             return Ok(Step::Wait);
         }
-        if let Some(why) = self.probe(site, evidence, wave).await {
-            let why = format!("between wave {} and {}: {why}", last + 1, next + 1);
-            return Ok(Step::Halt(halted(why)));
+        match self.probe(site, evidence, wave).await {
+            Probed::Asking => return Ok(Step::Wait),
+            Probed::Bad(why) => {
+                let why = format!("between wave {} and {}: {why}", last + 1, next + 1);
+                return Ok(Step::Halt(halted(why)));
+            }
+            Probed::Good => {}
         }
         self.settled = None;
         self.send(site, keeper, next, targets, tell).await
@@ -146,23 +155,47 @@ impl Waves {
             )))
     }
 
+    /// A probe of many databases takes its time, in which a signal must be heard: it is a task of its own.
     async fn probe(
-        &self,
+        &mut self,
         site: &Site,
         evidence: &Evidence,
         wave: &[(TargetKey, Target)],
-    ) -> Option<String> {
-        let query = self.conduct.probe.as_deref()?;
-        let Some(engine) = &site.engine else {
-            return Some("the probe cannot be asked from here".to_owned());
+    ) -> Probed {
+        let Some(query) = self.conduct.probe.clone() else {
+            return Probed::Good;
         };
-        let good = wave.iter().filter(|(key, _)| {
-            let state = evidence.state_of(key);
-            state.is_some_and(State::is_success)
-        });
-        let good = good.map(|(_, target)| target.clone()).collect();
-        probe(engine, query, good).await
+        let Some(engine) = site.engine.clone() else {
+            return Probed::Bad("the probe cannot be asked from here".to_owned());
+        };
+        let Some(task) = &mut self.probing else {
+            let good = wave.iter().filter(|(key, _)| {
+                let state = evidence.state_of(key);
+                state.is_some_and(State::is_success)
+            });
+            let good = good.map(|(_, target)| target.clone()).collect();
+            let task = tokio::spawn(async move { probe(&engine, &query, good).await });
+            self.probing = Some(AbortOnDropHandle::new(task));
+            return Probed::Asking;
+        };
+        if !task.is_finished() {
+            return Probed::Asking;
+        }
+        let answer = task.await;
+        self.probing = None;
+        match answer {
+            Ok(None) => Probed::Good,
+            Ok(Some(why)) => Probed::Bad(why),
+            Err(error) => Probed::Bad(format!("the probe broke down: {error}")),
+        }
     }
+}
+
+/// What the probe of a wave has come to.
+enum Probed {
+    Asking,
+    Good,
+    Bad(String),
 }
 
 pub(super) fn halted(why: String) -> Early {

@@ -48,6 +48,18 @@ pub(super) async fn manifest(site: &Site) -> Result<Manifest, Error> {
     Ok(Manifest::read(&object.bytes)?)
 }
 
+/// Whether anybody has started workers for this opening; not when that cannot be read at the moment.
+async fn is_deployed(site: &Site) -> bool {
+    let queue = &site.queue_object;
+    match manifest(site).await {
+        Ok(manifest) => manifest.objects.iter().any(|object| object != queue),
+        Err(error) => {
+            log::warn!("it is not known whether there are workers: {error}");
+            false
+        }
+    }
+}
+
 /// Keeps an eye on the workers.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -70,17 +82,16 @@ pub(super) enum Workers {
 }
 
 impl Watch {
-    pub(super) async fn new(site: &Site, wanted: usize) -> Result<Self, Error> {
-        let queue = &site.queue_object;
-        let objects = manifest(site).await?.objects;
-        Ok(Self {
+    pub(super) async fn new(site: &Site, wanted: usize) -> Self {
+        Self {
             wanted,
-            deployed: objects.iter().any(|object| object != queue),
+            deployed: is_deployed(site).await,
             next: Moment::now(),
-            not_before: Moment::now(),
+            // Workers that were started just now have yet to show themselves.
+            not_before: Moment::now() + PAUSE,
             tries: 0,
             told: Vec::new(),
-        })
+        }
     }
 
     /// Looks when it is time to; starts workers again that have vanished. What is worth telling is handed to `tell`.
@@ -95,7 +106,8 @@ impl Watch {
         self.next = Moment::now() + LOOK;
         if !self.deployed {
             // Another process may do it in the meantime.
-            self.deployed = Self::new(site, self.wanted).await?.deployed;
+            self.deployed = is_deployed(site).await;
+            self.not_before = Moment::now() + PAUSE;
             return Ok(Workers::Fine);
         }
         let status = site.backend.status().await?;

@@ -182,6 +182,8 @@ pub struct Counts {
     pub in_flight: usize,
     /// Put with the dead.
     pub dead: usize,
+    /// Whether it is closed.
+    pub closed: bool,
 }
 
 /// Why a queue did not do as it was told.

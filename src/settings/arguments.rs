@@ -175,7 +175,7 @@ pub struct ConcurrencyArguments {
     /// How many databases are built at once; what is counted depends on --concurrencytype [default: 10].
     #[arg(long, value_name = "NUMBER")]
     pub concurrency: Option<String>,
-    /// What the number counts: Count (all), Server (one per server), MaxPerServer, Tag (one per tag) or MaxPerTag
+    /// What the number counts: Count (all; with `local`, all of a worker), Server (one per server), MaxPerServer, Tag (one per tag) or MaxPerTag
     /// [default: Count].
     #[arg(long, value_name = "TYPE")]
     pub concurrencytype: Option<String>,

@@ -137,12 +137,17 @@ impl Deliver<'_> {
         };
         let line = self.line();
         let told = self.tell_start(&line);
-        if is_first {
-            tokio::spawn(told);
+        // A build of statements that cannot be taken back leaves traces before its end.
+        if is_first && self.worker.prepared.transactional {
+            let hold = self.held.share();
+            tokio::spawn(async move {
+                told.await;
+                hold.tell_start();
+            });
         } else {
             // A target that ends its worker at once is found out by what was told before.
             tokio::select! {
-                () = told => {}
+                () = told => self.held.tell_start(),
                 () = self.held.stop_token().cancelled() => {}
             }
             if gate.start(self.held).await == Start::Never {

@@ -40,6 +40,7 @@ impl Attempt<'_> {
             };
         }
         let hold = self.hold;
+        hold.start_is_told().await;
         let Some(_permit) = hold.permit_commit() else {
             return Err(Self::stopped());
         };

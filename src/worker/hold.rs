@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -25,6 +25,8 @@ pub(super) struct Hold {
     commits: Semaphore,
     /// Whether the queue is being told of the end, after which it knows no lock of this delivery any more.
     settling: AtomicBool,
+    /// Whether everybody can know that the build was begun.
+    told: watch::Sender<bool>,
 }
 
 impl Hold {
@@ -37,6 +39,23 @@ impl Hold {
             fence: Mutex::new(fence),
             commits: Semaphore::new(1),
             settling: AtomicBool::new(false),
+            told: watch::Sender::new(false),
+        }
+    }
+
+    /// That the build begins is stored, or will not be.
+    pub(super) fn tell_start(&self) {
+        self.told.send_replace(true);
+    }
+
+    /// Waits for that, or for the word to end: what nobody can know of must not be committed, else it could be taken for a
+    /// target that was never begun.
+    pub(super) async fn start_is_told(&self) {
+        let mut told = self.told.subscribe();
+        tokio::select! {
+            // The sender lives as long as this does.
+            _ = told.wait_for(|told| *told) => {}
+            () = self.stop_token().cancelled() => {}
         }
     }
 
@@ -120,7 +139,9 @@ impl Hold {
     /// One whose lock lasts for an hour.
     pub(super) fn sample() -> Self {
         let until = Moment::now() + std::time::Duration::from_secs(3600);
-        Self::new(Delivery::sample(until), &Shutdown::new())
+        let hold = Self::new(Delivery::sample(until), &Shutdown::new());
+        hold.tell_start();
+        hold
     }
 
     /// What its build hears when everything is to end.
@@ -169,6 +190,19 @@ mod tests {
         drop(permit);
         assert!(hold.to_be_dropped().now_or_never().is_some());
         assert!(hold.permit_commit().is_none() && hold.permit_record().is_none());
+    }
+
+    #[test]
+    fn what_nobody_can_know_of_is_not_committed_yet() {
+        let until = Moment::now() + Duration::from_secs(3600);
+        let hold = Hold::new(Delivery::sample(until), &Shutdown::new());
+        assert!(hold.start_is_told().now_or_never().is_none());
+        hold.tell_start();
+        assert!(hold.start_is_told().now_or_never().is_some());
+        let stopped = Hold::new(Delivery::sample(until), &Shutdown::new());
+        stopped.ends.stop();
+        assert!(stopped.start_is_told().now_or_never().is_some());
+        assert!(stopped.permit_commit().is_none());
     }
 
     #[test]

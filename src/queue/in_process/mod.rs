@@ -208,6 +208,7 @@ impl Queue for InProcess {
         }
         Ok(Counts {
             dead: state.dead.len(),
+            closed: state.phase == Phase::Closed,
             ..state.window.counts()
         })
     }

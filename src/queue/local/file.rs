@@ -45,6 +45,7 @@ impl QueueFile {
     /// Opens a queue that is there.
     pub(super) fn open(path: &Path, options: &Options) -> Result<Self, Trouble> {
         let file = Self::open_any(path, options)?;
+        file.check_kind(options)?;
         if file.is_removed()? {
             return Err(Trouble::Gone);
         }
@@ -67,20 +68,26 @@ impl QueueFile {
         let identity = identity(path)?;
         recognise(path)?;
         let connection = connect(path, options)?;
-        let sql = "SELECT kind, lock FROM queue";
-        let row = connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)));
-        let (kind, lock): (String, i64) = row?;
-        let wanted = options.concurrency.kind.to_string();
-        if kind != wanted {
-            let why = format!("it was made for {kind}, and this run wants {wanted}");
-            return Err(Trouble::Refused(why));
-        }
+        let sql = "SELECT lock FROM queue";
+        let lock: i64 = connection.query_row(sql, [], |row| row.get(0))?;
         let lock = Duration::from_millis(lock.unsigned_abs());
         Ok(Self {
             connection,
             lock,
             identity,
         })
+    }
+
+    /// Whether the queue counts what its user counts; whoever removes it need not.
+    fn check_kind(&self, options: &Options) -> Result<(), Trouble> {
+        let sql = "SELECT kind FROM queue";
+        let kind: String = self.connection.query_row(sql, [], |row| row.get(0))?;
+        let wanted = options.concurrency.kind.to_string();
+        if kind == wanted {
+            return Ok(());
+        }
+        let why = format!("it was made for {kind}, and this run wants {wanted}");
+        Err(Trouble::Refused(why))
     }
 
     /// Whether the file still has its name.

@@ -20,7 +20,7 @@ impl Records<'_> {
     }
 
     pub(super) fn counts(&self) -> Result<Counts, Trouble> {
-        self.is_closed()?;
+        let closed = self.is_closed()?;
         let sql = "SELECT (SELECT count(*) FROM message WHERE state = 0), \
                    (SELECT count(*) FROM message WHERE state = 1), \
                    (SELECT count(*) FROM message WHERE state = 1 AND locked_until <= ?), \
@@ -36,6 +36,7 @@ impl Records<'_> {
                 pending: number(0)?.saturating_add(ended),
                 in_flight: number(1)?.saturating_sub(ended),
                 dead: number(3)?,
+                closed,
             })
         })?;
         Ok(counts)

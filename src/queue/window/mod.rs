@@ -203,6 +203,7 @@ impl Window {
             pending: self.pending,
             in_flight: self.in_flight.len(),
             dead: 0,
+            closed: false,
         }
     }
 

@@ -225,7 +225,8 @@ fn apply(window: &mut Window, model: &mut Model, limits: Limits, step: &Step) {
         Counts {
             pending,
             in_flight,
-            dead: 0
+            dead: 0,
+            closed: false,
         }
     );
 }

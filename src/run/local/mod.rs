@@ -57,11 +57,12 @@ pub(super) async fn execute(
         site,
         mut signals,
         targets,
+        opening,
     } = run;
     let watched = conductor::watch(
         &site,
         Some(keeper),
-        (job.clone(), targets),
+        (opening, job.clone(), targets),
         &mut signals,
         reporter,
     );
@@ -71,7 +72,7 @@ pub(super) async fn execute(
         command: Some(command),
     };
     match watched.await.map_err(fault)? {
-        Watched::Ended(ended) => outcome.tell(*ended, reporter),
+        Watched::Ended(ended) => outcome.tell(*ended, reporter).await,
         // Another process has taken the run over; this one was told to end.
         Watched::Left(_) => Err(Error::Cancelled),
     }
@@ -143,7 +144,8 @@ pub async fn monitor(settings: LocalJobSettings) -> Result<ExitCode, Error> {
     let mut site = place.site(&standing.job, standing.control.opening, workers)?;
     let mut job = standing.job.clone();
     if let Some(drain_timeout) = settings.drain_timeout {
-        job.limits.drain_timeout = drain_timeout;
+        // Workers keep the job's, so a longer one would be no promise.
+        job.limits.drain_timeout = drain_timeout.min(job.limits.drain_timeout);
     }
     site.engine = place.engine(&settings, &job)?;
     let targets = standing.targets(&*site.storage).await.map_err(fault)?;
@@ -155,7 +157,7 @@ pub async fn monitor(settings: LocalJobSettings) -> Result<ExitCode, Error> {
             job.run_id, standing.control.conductor
         ));
     }
-    let run = (job.clone(), targets);
+    let run = (standing.control.opening, job.clone(), targets);
     let watched = conductor::watch(&site, keeper, run, &mut signals, &mut *reporter);
     let outcome = Outcome {
         place: &place,
@@ -163,7 +165,7 @@ pub async fn monitor(settings: LocalJobSettings) -> Result<ExitCode, Error> {
         command: None,
     };
     match watched.await.map_err(fault)? {
-        Watched::Ended(ended) => Ok(outcome.tell(*ended, &mut *reporter)?.ended),
+        Watched::Ended(ended) => Ok(outcome.tell(*ended, &mut *reporter).await?.ended),
         Watched::Left(signal) => {
             reporter.message(&format!(
                 "{signal}: nobody watches from here; the run goes on"
@@ -221,6 +223,7 @@ struct Begun {
     site: conductor::Site,
     signals: Signals,
     targets: Vec<(crate::protocol::TargetKey, crate::protocol::Target)>,
+    opening: u32,
 }
 
 impl Begun {
@@ -247,12 +250,12 @@ impl Begun {
         let signals = Signals::new().map_err(Error::service)?;
         place.make_folders()?;
         let package = prepared.write_package()?;
-        let opening = Opening {
+        let new = Opening {
             job: &prepared.job,
             plan: &prepared.plan,
             package: package.path(),
         };
-        let keeper = conductor::open(&site, opening, before.as_ref()).await;
+        let keeper = conductor::open(&site, new, before.as_ref()).await;
         Ok(Self {
             keeper: keeper.map_err(fault)?,
             job: prepared.job,
@@ -260,6 +263,7 @@ impl Begun {
             place,
             site,
             signals,
+            opening,
         })
     }
 

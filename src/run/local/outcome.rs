@@ -22,10 +22,14 @@ pub(super) struct Outcome<'a> {
 
 impl Outcome<'_> {
     /// Writes the report into the store, which only the one does that has conducted the run to its end, and shows it.
-    pub(super) fn tell(self, ended: Ended, reporter: &mut dyn Reporter) -> Result<Report, Error> {
+    pub(super) async fn tell(
+        self,
+        ended: Ended,
+        reporter: &mut dyn Reporter,
+    ) -> Result<Report, Error> {
         let container = self.place.container();
         let folder = container.join(RunPaths::new(self.job.run_id).folder());
-        let writes = ended.conducted;
+        let writes = ended.keeper.is_some();
         let mut run = self.run(ended.early.as_ref(), ended.left_over);
         let mut report = Report::new(run.clone(), &ended.verdict);
         if writes && let Err(error) = record::end(&container, &folder, &ended.verdict, &report) {
@@ -34,6 +38,9 @@ impl Outcome<'_> {
             run.service_failed = Some(reasons.collect::<Vec<_>>().join("; "));
             run.folder = None;
             report = Report::new(run, &ended.verdict);
+        }
+        if let Some(keeper) = ended.keeper {
+            keeper.release().await;
         }
         reporter
             .finish(&report)

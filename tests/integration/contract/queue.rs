@@ -79,6 +79,7 @@ fn is_lost<T>(result: Result<T, Error>) -> bool {
 
 async fn counts(queue: &dyn Queue) -> (usize, usize, usize) {
     let Counts {
+        closed: _,
         pending,
         in_flight,
         dead,
