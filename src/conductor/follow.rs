@@ -67,6 +67,8 @@ pub async fn watch(
                     })));
                 }
                 Err(Error::Lost) => {
+                    // Whoever conducts now looks after the workers.
+                    site.backend.let_go();
                     reporter.message(
                         "another process may conduct the run by now; this one only watches",
                     );
