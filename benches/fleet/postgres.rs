@@ -10,7 +10,7 @@ use super::{
     AT_ONCE,
     contest::{Contender, Contest},
     scripts::{
-        SCRIPTS, audit_insert, ledger_insert, sbm, succeed, write_client_script, write_package,
+        By, SCRIPTS, audit_insert, ledger_insert, sbm, succeed, write_client_script, write_package,
     },
 };
 
@@ -38,13 +38,17 @@ pub(crate) fn contest(databases: usize) -> Option<Contest> {
     fleet.make();
     let threaded = Arc::clone(&fleet);
     let (client, floor) = (Arc::clone(&fleet), Arc::clone(&fleet));
-    threaded.sbm("threaded");
+    threaded.sbm(By::Threads);
+    let local = Arc::clone(&fleet);
     Some(Contest {
         title: "PostgreSQL".into(),
         databases,
         contenders: vec![
             Contender::new("floor: bare loop, same guarantees", move || floor.floor()),
-            Contender::new("sbm threaded run", move || threaded.sbm("threaded")),
+            Contender::new("sbm threaded run", move || threaded.sbm(By::Threads)),
+            Contender::new("sbm local run, 4 workers", move || {
+                local.sbm(By::Workers(4));
+            }),
             Contender::new("xargs psql -1", move || client.psql()),
         ],
         _fleet: Box::new(fleet),
@@ -79,14 +83,12 @@ impl Fleet {
         self.folder.path().join(name)
     }
 
-    fn sbm(&self, command: &str) {
+    fn sbm(&self, by: By) {
         let logs = tempfile::tempdir_in(self.folder.path()).unwrap();
         succeed(
-            sbm([command, "run"], "PostgreSQL", self.folder.path())
+            sbm(by, "PostgreSQL", self.folder.path(), logs.path())
                 .args(["--sslmode", "disable", "--username"])
-                .arg(self.config.get_user().unwrap())
-                .arg("--rootloggingpath")
-                .arg(logs.path()),
+                .arg(self.config.get_user().unwrap()),
         );
     }
 

@@ -86,13 +86,33 @@ pub(crate) fn succeed(command: &mut Command) {
     );
 }
 
-/// `sbm` with the words that all its runs have in common.
-pub(crate) fn sbm(words: [&str; 2], platform: &str, folder: &Path) -> Command {
+/// How `sbm` builds the fleet, as many databases at once as everybody else.
+#[derive(Clone, Copy)]
+pub(crate) enum By {
+    /// One process.
+    Threads,
+    /// So many worker processes.
+    Workers(usize),
+}
+
+/// A command line of `sbm` for the package and the list in `folder`, which writes below `logs`.
+pub(crate) fn sbm(by: By, platform: &str, folder: &Path, logs: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sbm"));
+    let at_once = match by {
+        By::Threads => {
+            command.args(["threaded", "run", "--rootloggingpath"]);
+            super::AT_ONCE
+        }
+        By::Workers(workers) => {
+            command.args(["local", "run", "--workers"]);
+            command.arg(workers.to_string()).arg("--store");
+            super::AT_ONCE / workers
+        }
+    };
     command
-        .args(words)
+        .arg(logs)
         .args(["--platform", platform, "--output", "json", "--concurrency"])
-        .arg(super::AT_ONCE.to_string())
+        .arg(at_once.to_string())
         .arg("--packagename")
         .arg(folder.join("update"))
         .arg("--override")

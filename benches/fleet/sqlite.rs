@@ -17,7 +17,7 @@ use super::{
     AT_ONCE,
     contest::{Contender, Contest},
     scripts::{
-        SCRIPTS, audit_insert, ledger_insert, sbm, succeed, write_client_script, write_package,
+        By, SCRIPTS, audit_insert, ledger_insert, sbm, succeed, write_client_script, write_package,
     },
 };
 
@@ -53,10 +53,14 @@ pub(crate) fn contest(databases: usize) -> Contest {
     let fleet = Arc::new(Fleet { paths, folder });
     let threaded = Arc::clone(&fleet);
     let (client, floor) = (Arc::clone(&fleet), Arc::clone(&fleet));
-    threaded.sbm("threaded");
+    threaded.sbm(By::Threads);
+    let local = Arc::clone(&fleet);
     let mut contenders = vec![
         Contender::new("floor: bare loop, same guarantees", move || floor.floor()),
-        Contender::new("sbm threaded run", move || threaded.sbm("threaded")),
+        Contender::new("sbm threaded run", move || threaded.sbm(By::Threads)),
+        Contender::new("sbm local run, 4 workers", move || {
+            local.sbm(By::Workers(4));
+        }),
     ];
     if Command::new("sqlite3").arg("--version").output().is_ok() {
         contenders.push(Contender::new("xargs sqlite3", move || client.sqlite3()));
@@ -72,13 +76,9 @@ pub(crate) fn contest(databases: usize) -> Contest {
 }
 
 impl Fleet {
-    fn sbm(&self, command: &str) {
+    fn sbm(&self, by: By) {
         let logs = tempfile::tempdir_in(self.folder.path()).unwrap();
-        succeed(
-            sbm([command, "run"], "SQLite", self.folder.path())
-                .arg("--rootloggingpath")
-                .arg(logs.path()),
-        );
+        succeed(&mut sbm(by, "SQLite", self.folder.path(), logs.path()));
     }
 
     fn sqlite3(&self) {
