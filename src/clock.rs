@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
+
 /// How long a sleeper may not notice that the machine has slept.
 const RECHECK: Duration = Duration::from_secs(1);
 
@@ -20,6 +22,12 @@ impl Moment {
     /// Now.
     pub fn now() -> Self {
         Self(source::read())
+    }
+
+    /// The moment at which it will be that time of day, as the time of day is now.
+    pub fn of(time: Timestamp) -> Self {
+        let left = time.duration_since(Timestamp::now());
+        Self::now() + Duration::try_from(left).unwrap_or_default()
     }
 
     /// How long ago this was; zero when it is still to come.
@@ -125,6 +133,15 @@ mod tests {
         assert!(first.has_passed());
         assert!(first.remaining().is_zero());
         assert!((second - Duration::from_secs(5)).elapsed() >= Duration::from_secs(5));
+    }
+
+    #[test]
+    fn a_time_of_day_is_a_moment_and_one_that_is_over_has_passed() {
+        let hour = jiff::SignedDuration::from_hours(1);
+        let later = Moment::of(Timestamp::now() + hour);
+        assert!(later > Moment::now() && later <= Moment::now() + Duration::from_secs(3_600));
+        assert!(Moment::of(Timestamp::now() - hour).has_passed());
+        assert!(Moment::of(Timestamp::MIN).has_passed());
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub(super) struct Conductor<'a> {
     pub(super) workers: Watch,
     waves: Waves,
     orphans: Orphans,
+    /// The deadline of the run, on a clock that nobody sets.
+    deadline: Option<Moment>,
 }
 
 /// Targets of which nothing is heard although the queue holds nothing.
@@ -87,6 +89,7 @@ impl<'a> Conductor<'a> {
             workers: Watch::new(site, job.conduct.workers).await,
             waves: Waves::new(&job.conduct),
             orphans: Orphans::default(),
+            deadline: job.conduct.deadline.map(Moment::of),
         }
     }
 
@@ -211,9 +214,7 @@ impl<'a> Conductor<'a> {
                 "{failed} of {total} targets failed, and --maxfailures is {budget}"
             )));
         }
-        if let Some(deadline) = conduct.deadline
-            && jiff::Timestamp::now() >= deadline
-        {
+        if self.deadline.is_some_and(Moment::has_passed) {
             let why = "the deadline of the run is over".to_owned();
             return early(EndedBy::Deadline, why);
         }

@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
 use tokio::{sync::oneshot, time::timeout};
 
 use super::{
@@ -155,7 +154,7 @@ pub async fn serve(place: Place, secrets: Box<dyn BufRead + Send>) -> Result<(),
         signals: &mut signals,
         parent,
         watch,
-        deadline: limits.hard_deadline.map(moment_of),
+        deadline: limits.hard_deadline.map(Moment::of),
         drain_timeout: limits.drain_timeout,
     };
     let work = run::work(Arc::clone(&worker), queue, Some(sharing), &shutdown);
@@ -276,12 +275,6 @@ async fn at(moment: Option<Moment>) {
         Some(moment) => clock::sleep_until(moment).await,
         None => std::future::pending().await,
     }
-}
-
-/// A time of day on the clock that nobody sets.
-fn moment_of(time: Timestamp) -> Moment {
-    let left = time.duration_since(Timestamp::now());
-    Moment::now() + Duration::try_from(left).unwrap_or_default()
 }
 
 async fn job(storage: &dyn Storage, place: &Place) -> Result<JobSpec, ServeError> {
