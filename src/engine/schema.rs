@@ -133,7 +133,8 @@ pub async fn prepare(
 /// Adds to an answer of the server what its reader can do about it.
 fn explain(error: Error, platform: Platform) -> Error {
     match error {
-        Error::Sql(mut error) => {
+        // Who waited in vain for a lock has learnt nothing about its rights.
+        Error::Sql(mut error) if !error.transient => {
             error.message += &format!(
                 "; the tables for audit and ledger are missing or old and this login cannot make them: \
                  let `sbm ledger script --platform {platform}` print the statements for an administrator"
@@ -301,6 +302,23 @@ fn width(kind: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_refusal_that_stays_is_explained_by_missing_rights() {
+        for transient in [false, true] {
+            let error = crate::engine::SqlError {
+                code: None,
+                severity: None,
+                message: "no".into(),
+                offset: None,
+                fate: crate::engine::TransactionFate::RolledBack,
+                transient,
+                messages: Vec::new(),
+            };
+            let explained = explain(Error::Sql(error.into()), Platform::Sqlite).to_string();
+            assert_eq!(explained.contains("sbm ledger script"), !transient);
+        }
+    }
 
     #[test]
     fn old_tables_get_the_missing_and_the_wider_columns() {
