@@ -45,10 +45,10 @@ impl QueueFile {
     /// Opens a queue that is there.
     pub(super) fn open(path: &Path, options: &Options) -> Result<Self, Trouble> {
         let file = Self::open_any(path, options)?;
-        file.check_kind(options)?;
         if file.is_removed()? {
             return Err(Trouble::Gone);
         }
+        file.check_kind(options)?;
         if file.boot()? != boot_id() {
             forget_locks(&file.connection)?;
         }
@@ -79,7 +79,7 @@ impl QueueFile {
     }
 
     /// Whether the queue counts what its user counts; whoever removes it need not.
-    fn check_kind(&self, options: &Options) -> Result<(), Trouble> {
+    pub(super) fn check_kind(&self, options: &Options) -> Result<(), Trouble> {
         let sql = "SELECT kind FROM queue";
         let kind: String = self.connection.query_row(sql, [], |row| row.get(0))?;
         let wanted = options.concurrency.kind.to_string();

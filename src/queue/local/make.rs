@@ -50,6 +50,7 @@ pub(super) fn create(path: &Path, options: &Options) -> Result<(), Trouble> {
     loop {
         match QueueFile::open_any(path, options) {
             Ok(file) if !file.is_removed()? => {
+                file.check_kind(options)?;
                 return file.execute("UPDATE queue SET closed = 0");
             }
             // Whoever began to remove it waits for the others to leave, or has not come to its end.

@@ -91,6 +91,13 @@ fn a_file_that_stays_locked_is_an_error_and_nothing_is_lost() {
 }
 
 async fn refusal(queue: &LocalQueue) -> String {
+    let text = refusal_of_use(queue).await;
+    let error = queue.remove().await.unwrap_err();
+    assert_eq!(error.to_string(), text);
+    text
+}
+
+async fn refusal_of_use(queue: &LocalQueue) -> String {
     let errors = [
         queue.create().await.unwrap_err(),
         queue
@@ -100,7 +107,6 @@ async fn refusal(queue: &LocalQueue) -> String {
         queue.receive(PATIENCE).await.unwrap_err(),
         queue.counts().await.unwrap_err(),
         queue.close().await.unwrap_err(),
-        queue.remove().await.unwrap_err(),
     ];
     let texts = errors.map(|error| {
         assert!(matches!(error, Error::Refused { .. }), "{error}");
@@ -165,14 +171,16 @@ fn made_blocking(path: &std::path::Path) {
 }
 
 #[test]
-fn a_queue_for_other_limits_is_refused() {
+fn a_queue_for_other_limits_is_refused_and_can_be_removed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("queue.db");
     made_blocking(&path);
     let tags = options(concurrency(ConcurrencyType::MaxPerTag, 9, 9));
-    let text = runtime().block_on(async { refusal(&open(&path, tags)).await });
+    let text = runtime().block_on(async { refusal_of_use(&open(&path, tags)).await });
     let why = "it was made for Count, and this run wants MaxPerTag";
     assert!(text.ends_with(why), "{text}");
+    runtime().block_on(async { open(&path, tags).remove().await.unwrap() });
+    assert!(!path.exists());
 }
 
 #[test]
