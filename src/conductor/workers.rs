@@ -129,17 +129,19 @@ impl Watch {
         site: &Site,
         tell: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Workers, Error> {
+        // Workers that somebody has started just now have yet to show themselves.
+        if !self.not_before.has_passed() {
+            return Ok(Workers::Fine);
+        }
         if !site.can_deploy {
             let why =
                 "all workers are gone, and none can be started without the secrets of the job";
             return Ok(Workers::None(why.to_owned()));
         }
-        if self.not_before.has_passed() {
-            self.not_before = Moment::now() + PAUSE;
-            self.tries += 1;
-            tell("no worker runs any more; new ones are started");
-            deploy(site, self.wanted).await?;
-        }
+        self.not_before = Moment::now() + PAUSE;
+        self.tries += 1;
+        tell("no worker runs any more; new ones are started");
+        deploy(site, self.wanted).await?;
         Ok(Workers::Fine)
     }
 

@@ -141,13 +141,12 @@ impl Deliver<'_> {
         if is_first && self.worker.prepared.transactional {
             let hold = self.held.share();
             tokio::spawn(async move {
-                told.await;
-                hold.tell_start();
+                hold.start_was_told(told.await);
             });
         } else {
             // A target that ends its worker at once is found out by what was told before.
             tokio::select! {
-                () = told => self.held.tell_start(),
+                is_told = told => self.held.start_was_told(is_told),
                 () = self.held.stop_token().cancelled() => {}
             }
             if gate.start(self.held).await == Start::Never {
@@ -239,7 +238,7 @@ impl Deliver<'_> {
 
     /// Says at once that an attempt begins; the future is ready when that is stored. An attempt whose begin is not stored in
     /// time is not counted.
-    fn tell_start(&self, line: &ResultLine) -> impl Future<Output = ()> + Send + use<> {
+    fn tell_start(&self, line: &ResultLine) -> impl Future<Output = bool> + Send + use<> {
         let results = match &self.context.past {
             Some(_) => self.worker.results.as_ref(),
             None => None,
@@ -247,10 +246,12 @@ impl Deliver<'_> {
         let kept = results.map(|results| results.append(&past::start_of(line)));
         let target = line.target.to_string();
         async move {
-            let Some(kept) = kept else { return };
-            if let Err(error) = kept.await {
+            let Some(kept) = kept else { return true };
+            let kept = kept.await;
+            if let Err(error) = &kept {
                 log::warn!("{target}: that it was started is not told: {error}");
             }
+            kept.is_ok()
         }
     }
 

@@ -43,9 +43,13 @@ impl Hold {
         }
     }
 
-    /// That the build begins is stored, or will not be.
-    pub(super) fn tell_start(&self) {
-        self.told.send_replace(true);
+    /// That the build begins is stored; or it cannot be, and then the build ends.
+    pub(super) fn start_was_told(&self, is_told: bool) {
+        if is_told {
+            self.told.send_replace(true);
+        } else {
+            self.ends.stop();
+        }
     }
 
     /// Waits for that, or for the word to end: what nobody can know of must not be committed, else it could be taken for a
@@ -140,7 +144,7 @@ impl Hold {
     pub(super) fn sample() -> Self {
         let until = Moment::now() + std::time::Duration::from_secs(3600);
         let hold = Self::new(Delivery::sample(until), &Shutdown::new());
-        hold.tell_start();
+        hold.start_was_told(true);
         hold
     }
 
@@ -197,10 +201,10 @@ mod tests {
         let until = Moment::now() + Duration::from_secs(3600);
         let hold = Hold::new(Delivery::sample(until), &Shutdown::new());
         assert!(hold.start_is_told().now_or_never().is_none());
-        hold.tell_start();
+        hold.start_was_told(true);
         assert!(hold.start_is_told().now_or_never().is_some());
         let stopped = Hold::new(Delivery::sample(until), &Shutdown::new());
-        stopped.ends.stop();
+        stopped.start_was_told(false);
         assert!(stopped.start_is_told().now_or_never().is_some());
         assert!(stopped.permit_commit().is_none());
     }
