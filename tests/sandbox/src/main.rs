@@ -1,0 +1,3 @@
+//! The Azure services that `sbm` uses, on one machine.
+
+fn main() {}
