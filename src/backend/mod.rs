@@ -43,6 +43,9 @@ pub trait Backend: Debug + Display + Send + Sync {
     /// This process looks after workers no more: none is replaced; those that run stay.
     fn let_go(&self) {}
 
+    /// Takes [`let_go`](Self::let_go) back: workers that end from now on are replaced.
+    fn take_up(&self) {}
+
     /// What exists of the run now, in words for a user who has to remove it. Empty after [`remove`](Self::remove).
     async fn leftovers(&self) -> Result<Vec<String>, Error>;
 }

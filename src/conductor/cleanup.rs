@@ -35,27 +35,43 @@ pub async fn clean_up(site: &Site, delete_logs: bool) -> Result<CleanedUp, Error
     let Some(keeper) = Keeper::take(&site.storage, &site.paths).await? else {
         return Err(standing.conducted());
     };
-    still_current(site, &standing).await?;
-    keeper
-        .change(|control| {
-            if control.phase < Phase::Closed {
-                control.early.get_or_insert(cancelled("`cleanup`"));
-            }
-            control.phase = Phase::Closed;
-        })
-        .await?;
+    let ended = end(site, &standing, &keeper, delete_logs).await;
+    keeper.release().await;
+    let (left_over, deletes) = ended?;
+    let deleted = match deletes {
+        true => Some(site.storage.delete_all(site.paths.folder()).await?),
+        false => None,
+    };
+    Ok(CleanedUp { left_over, deleted })
+}
+
+/// What is done while nobody else may conduct; what could not be removed, and whether what is stored goes, too.
+async fn end(
+    site: &Site,
+    standing: &Standing,
+    keeper: &Keeper,
+    delete_logs: bool,
+) -> Result<(Vec<String>, bool), Error> {
+    still_current(site, standing).await?;
+    close(keeper, cancelled("`cleanup`")).await?;
     let left_over = remove(site).await;
     let deletes = delete_logs && left_over.is_empty();
     if deletes {
         // While the lease is held nobody opens another run of the job.
         site.storage.delete(RunPaths::CURRENT, None).await?;
     }
-    keeper.release().await;
-    let deleted = match deletes {
-        true => Some(site.storage.delete_all(site.paths.folder()).await?),
-        false => None,
+    Ok((left_over, deletes))
+}
+
+/// Closes a run; one that was not closed has ended for the reason `early`.
+async fn close(keeper: &Keeper, early: Early) -> Result<(), Error> {
+    let change = |control: &mut Control| {
+        if control.phase < Phase::Closed {
+            control.early.get_or_insert(early);
+        }
+        control.phase = Phase::Closed;
     };
-    Ok(CleanedUp { left_over, deleted })
+    keeper.change(change).await
 }
 
 /// Closes a run that could not be begun; what could not be removed.
@@ -64,11 +80,7 @@ pub async fn give_up(site: &Site, keeper: &Keeper, why: &str) -> Vec<String> {
         by: EndedBy::Service,
         why: why.to_owned(),
     };
-    let closed = keeper.change(|control| {
-        control.phase = Phase::Closed;
-        control.early.get_or_insert(early);
-    });
-    if let Err(error) = closed.await {
+    if let Err(error) = close(keeper, early).await {
         log::warn!("{error}");
     }
     remove(site).await

@@ -144,8 +144,11 @@ impl<'a> Conductor<'a> {
             match step {
                 Step::Halt(early) => return Ok(Some(early)),
                 Step::All if self.evidence.is_complete() => {
+                    // A `dequeue` that came when every target had been begun has taken nothing away.
+                    let skipped = self.evidence.progress().skipped > 0;
                     let counts = self.site.queue.counts().await;
-                    return Ok(is_closed(&counts).then(|| cancelled("`dequeue`")));
+                    let by_dequeue = skipped && is_closed(&counts);
+                    return Ok(by_dequeue.then(|| cancelled("`dequeue`")));
                 }
                 Step::Sent => {
                     self.evidence.stir();

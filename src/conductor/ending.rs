@@ -133,7 +133,18 @@ impl Conductor<'_> {
     async fn tell_the_rest(&mut self) -> Result<Vec<(TargetKey, Target)>, Error> {
         self.tick().await?;
         let rest = self.evidence.unsettled();
-        let told = skip(self.site, self.job, rest).await?;
+        let telling = skip(self.site, self.job, rest);
+        tokio::pin!(telling);
+        let told = loop {
+            tokio::select! {
+                told = &mut telling => break told?,
+                // Storage that fails keeps it waiting; who asks again on a terminal does not want to.
+                signal = self.tick() => if signal?.is_some() && std::io::stdin().is_terminal() {
+                    self.reporter.message("what became of the rest is not told");
+                    return Ok(Vec::new());
+                },
+            }
+        };
         for line in told.lines {
             self.evidence.record(line);
         }

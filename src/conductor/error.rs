@@ -39,8 +39,8 @@ pub enum Error {
         /// The storage.
         place: String,
     },
-    /// Somebody else opened a run of the job at the same moment.
-    #[error("--jobname {job}: somebody else has just opened a run of this job")]
+    /// Somebody else opened a run of the job, or removed it, at the same moment.
+    #[error("--jobname {job}: somebody else has just opened or removed a run of this job")]
     Outrun {
         /// The job.
         job: String,

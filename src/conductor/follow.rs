@@ -5,7 +5,10 @@ use std::time::Duration;
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::{Ended, Error, Keeper, Site, Standing, conduct::Conductor, evidence::Evidence};
+use super::{
+    Ended, Error, Keeper, Site, Standing, conduct::Conductor, evidence::Evidence,
+    opening::take_if_free,
+};
 use crate::{
     clock::Moment,
     protocol::{Early, JobSpec, Phase, Target, TargetKey},
@@ -34,19 +37,11 @@ pub enum Watched {
 /// Watches the run to its end: as its conductor with `keeper`, else as a follower who takes over when nobody conducts any more.
 pub async fn watch(
     site: &Site,
-    keeper: Option<Keeper>,
+    mut keeper: Option<Keeper>,
     (mut opening, mut job, mut targets): (u32, JobSpec, Vec<(TargetKey, Target)>),
     signals: &mut Signals,
     reporter: &mut dyn Reporter,
 ) -> Result<Watched, Error> {
-    let mut keeper = match keeper {
-        // It was opened again between the reading of the job and the taking of the lease.
-        Some(early) if early.control().await.opening != opening => {
-            early.release().await;
-            None
-        }
-        keeper => keeper,
-    };
     let mut evidence = Evidence::new(site, &job, targets.clone()).await;
     loop {
         if let Some(lease) = keeper.take() {
@@ -90,6 +85,7 @@ pub async fn watch(
         match follower.run().await? {
             Followed::Free(free) => {
                 reporter.message("nobody conducts the run any more; this process takes over");
+                site.backend.take_up();
                 keeper = Some(free);
             }
             Followed::Reopened(standing) => {
@@ -179,13 +175,8 @@ impl Follower<'_> {
         if is_ours && found != self.opening {
             return Ok(Some(Followed::Reopened(Box::new(standing))));
         }
-        if is_ours && let Some(free) = Keeper::take(&self.site.storage, &self.site.paths).await? {
-            // What was read before may be old.
-            if free.control().await.opening == found {
-                return Ok(Some(Followed::Free(free)));
-            }
-            free.release().await;
-            return Ok(None);
+        if is_ours && let Some(free) = take_if_free(self.site, &standing).await? {
+            return Ok(Some(Followed::Free(free)));
         }
         // Another run takes the place of one that is closed only.
         let is_closed = !is_ours || standing.control.phase == Phase::Closed;

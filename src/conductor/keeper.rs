@@ -8,7 +8,7 @@ use std::{
 use tokio::{sync::watch, time::sleep};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Error, Site};
+use super::Error;
 use crate::{
     clock::{self, Moment},
     protocol::{Control, RunPaths, Wave},
@@ -74,11 +74,6 @@ impl Keeper {
             inner,
             _heart: AbortOnDropHandle::new(heart),
         }))
-    }
-
-    /// The same for the run of a site.
-    pub async fn try_take(site: &Site) -> Result<Option<Self>, Error> {
-        Self::take(&site.storage, &site.paths).await
     }
 
     /// The waves of the run.

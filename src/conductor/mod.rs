@@ -38,7 +38,7 @@ pub use conduct::Ended;
 pub use error::Error;
 pub use follow::{Watched, watch};
 pub use keeper::Keeper;
-pub use opening::{Opening, open, take};
+pub use opening::{Opening, open, take, take_if_free};
 pub use send::enqueue;
 pub use standing::Standing;
 pub use workers::deploy;

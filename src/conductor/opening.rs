@@ -138,6 +138,24 @@ pub async fn take(site: &Site, before: &Standing) -> Result<Keeper, Error> {
     }
 }
 
+/// Makes this process the conductor of the opening that `before` tells of, if nobody conducts it.
+pub async fn take_if_free(site: &Site, before: &Standing) -> Result<Option<Keeper>, Error> {
+    let Some(keeper) = Keeper::take(&site.storage, &site.paths).await? else {
+        return Ok(None);
+    };
+    // Between the reading and the taking it may have been opened again, or another run may have taken its place.
+    let same = match still_current(site, before).await {
+        Ok(()) => Ok(keeper.control().await.opening == before.control.opening),
+        Err(Error::Outrun { .. }) => Ok(false),
+        Err(error) => Err(error),
+    };
+    if let Ok(true) = same {
+        return Ok(Some(keeper));
+    }
+    keeper.release().await;
+    same.map(|_| None)
+}
+
 /// Refuses to go on when the job has another run by now.
 pub(super) async fn still_current(site: &Site, before: &Standing) -> Result<(), Error> {
     let now = site.standing().await?;
@@ -152,8 +170,14 @@ async fn wait_for_lease(site: &Site, paths: &RunPaths, before: &Standing) -> Res
     let until = Moment::now() + Control::LEASE + PATIENCE;
     let mut told = false;
     loop {
-        if let Some(keeper) = Keeper::take(&site.storage, paths).await? {
-            return Ok(keeper);
+        match Keeper::take(&site.storage, paths).await {
+            Ok(Some(keeper)) => return Ok(keeper),
+            Ok(None) => {}
+            // `cleanup` has deleted the run meanwhile.
+            Err(Error::Storage(crate::storage::Error::NoObject { .. })) => {
+                return Err(outrun(site));
+            }
+            Err(error) => return Err(error),
         }
         if until.has_passed() {
             return Err(before.conducted());

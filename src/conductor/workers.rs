@@ -70,6 +70,8 @@ pub(super) struct Watch {
     not_before: Moment,
     tries: u32,
     told: Vec<String>,
+    /// Why workers could not be started the last time.
+    reason: Option<String>,
 }
 
 /// What can be said of the workers.
@@ -91,6 +93,7 @@ impl Watch {
             not_before: Moment::now() + PAUSE,
             tries: 0,
             told: Vec::new(),
+            reason: None,
         }
     }
 
@@ -141,8 +144,9 @@ impl Watch {
         self.not_before = Moment::now() + PAUSE;
         self.tries += 1;
         tell("no worker runs any more; new ones are started");
-        deploy(site, self.wanted).await?;
-        Ok(Workers::Fine)
+        let deployed = deploy(site, self.wanted).await;
+        self.reason = deployed.as_ref().err().map(ToString::to_string);
+        deployed.map(|()| Workers::Fine)
     }
 
     /// Each failed worker is told of once.
@@ -156,9 +160,10 @@ impl Watch {
     }
 
     fn verdict(&self, status: &[WorkerStatus]) -> String {
-        match failures(status).next() {
-            Some((name, reason)) => format!("no worker can work; {name}: {reason}"),
-            None => format!(
+        match (failures(status).next(), &self.reason) {
+            (Some((name, reason)), _) => format!("no worker can work; {name}: {reason}"),
+            (None, Some(reason)) => reason.clone(),
+            (None, None) => format!(
                 "workers were started {} times, and none stayed",
                 self.tries + 1
             ),

@@ -97,21 +97,67 @@ pub async fn read(
     run_id: Uuid,
     database: &str,
 ) -> Result<Option<Row>, Error> {
-    let sql = format!(
-        "SELECT TargetKey, Attempt, PackageSha256, Worker, State, Started, Finished, AuditPending, Detail FROM {} \
-         WHERE RunId = ? AND DatabaseName = ?",
-        session.table_name(Table::Ledger)
-    );
-    let parameters = [run_id.to_string().as_str().into(), database.into()];
+    let sql = format!("{} WHERE RunId = ? AND DatabaseName = ?", select(session));
+    let run = run_id.to_string();
+    let parameters = [run.as_str().into(), database.into()];
     let rows = session.query(&sql, &parameters).await?;
-    let Some(cells) = rows.into_iter().next() else {
+    own(&rows, run_id, database)
+}
+
+/// The same, and whether there are rows of other runs that ended more than `age` ago. To ask for both at once costs less than
+/// to delete rows that are not there.
+pub async fn read_with_age(
+    session: &mut dyn Session,
+    run_id: Uuid,
+    database: &str,
+    age: Duration,
+) -> Result<(Option<Row>, bool), Error> {
+    let Some(before) = cutoff(age) else {
+        return Ok((read(session, run_id, database).await?, false));
+    };
+    let sql = format!(
+        "{} WHERE (RunId = ? AND DatabaseName = ?) OR (Finished < ? AND RunId <> ?)",
+        select(session)
+    );
+    let run = run_id.to_string();
+    let parameters = [
+        run.as_str().into(),
+        database.into(),
+        before,
+        run.as_str().into(),
+    ];
+    let rows = session.query(&sql, &parameters).await?;
+    let has_old = rows.iter().any(|cells| !is_of(cells, run_id));
+    Ok((own(&rows, run_id, database)?, has_old))
+}
+
+fn select(session: &dyn Session) -> String {
+    format!(
+        "SELECT TargetKey, Attempt, PackageSha256, Worker, State, Started, Finished, AuditPending, Detail, RunId FROM {}",
+        session.table_name(Table::Ledger)
+    )
+}
+
+/// The row of the run among those that were read.
+fn own(rows: &[Vec<Value>], run_id: Uuid, database: &str) -> Result<Option<Row>, Error> {
+    let Some(cells) = rows.iter().find(|cells| is_of(cells, run_id)) else {
         return Ok(None);
     };
-    parse(&cells, run_id, database).map(Some).ok_or_else(|| {
+    parse(cells, run_id, database).map(Some).ok_or_else(|| {
         Error::Settings(format!(
             "the ledger row of run {run_id} in {database} cannot be read"
         ))
     })
+}
+
+fn is_of(cells: &[Value], run_id: Uuid) -> bool {
+    let run = cells.last().and_then(Value::as_text);
+    run.and_then(|run| run.trim().parse::<Uuid>().ok()) == Some(run_id)
+}
+
+/// Rows that ended before this are older than `age`; none when there was no such time.
+fn cutoff(age: Duration) -> Option<Value> {
+    Some(Value::Time(Timestamp::now().checked_sub(age).ok()?))
 }
 
 fn parse(cells: &[Value], run_id: Uuid, database: &str) -> Option<Row> {
@@ -125,6 +171,7 @@ fn parse(cells: &[Value], run_id: Uuid, database: &str) -> Option<Row> {
         finished,
         pending,
         detail,
+        _run,
     ] = cells
     else {
         return None;
@@ -214,11 +261,11 @@ pub fn check_written(row: &Row, changed: u64) -> Result<(), Error> {
 
 /// Removes rows of other runs that ended more than `age` ago; none when there was no such time.
 pub fn prune_statement(session: &dyn Session, run_id: Uuid, age: Duration) -> Option<Statement> {
-    let before = Timestamp::now().checked_sub(age).ok()?;
+    let before = cutoff(age)?;
     let sql = format!(
         "DELETE FROM {} WHERE Finished < ? AND RunId <> ?",
         session.table_name(Table::Ledger)
     );
-    let parameters = vec![Value::Time(before), run_id.to_string().as_str().into()];
+    let parameters = vec![before, run_id.to_string().as_str().into()];
     Some(Statement { sql, parameters })
 }

@@ -92,6 +92,8 @@ pub(super) struct Database {
     pub(super) row: Option<ledger::Row>,
     /// Where the row stood before this attempt.
     pub(super) before: Option<ledger::Progress>,
+    /// Whether its ledger has rows that are to be removed.
+    pub(super) has_old_rows: bool,
     /// Whether scripts run in it; not when an earlier attempt of this run committed it.
     pub(super) runs: bool,
     /// Whether it has our tables; it lacks them in a trial that could not take them back.
@@ -207,6 +209,7 @@ impl<'a> Attempt<'a> {
                 session,
                 row,
                 before: None,
+                has_old_rows: false,
                 runs: true,
                 has_tables,
                 done,

@@ -1,5 +1,7 @@
 //! What a target's databases have seen of this run, and what follows from it.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use super::{
@@ -49,7 +51,8 @@ impl Attempt<'_> {
     /// Reads the ledger of every database, under the locks; the outcome, when nothing is to be run.
     pub(super) async fn decide(&mut self) -> Result<Option<Outcome>, Halt> {
         for database in &mut self.databases {
-            let row = read_row(database, self.worker.job.run_id)
+            let keep = self.worker.ledger_keep();
+            let row = read_row(database, self.worker.job.run_id, keep)
                 .await
                 .map_err(|error| Self::halt(&database.name, &error))?;
             if let Some(row) = row
@@ -173,14 +176,20 @@ impl Attempt<'_> {
     }
 }
 
-/// This run's row, if the database has one.
-async fn read_row(database: &mut Database, run_id: Uuid) -> Result<Option<ledger::Row>, Error> {
+/// This run's row, if the database has one. Rows that are older than `keep` are noted.
+async fn read_row(
+    database: &mut Database,
+    run_id: Uuid,
+    keep: Duration,
+) -> Result<Option<ledger::Row>, Error> {
     let session = &mut *database.session;
     if !database.has_tables && session.columns(Table::Ledger).await?.is_empty() {
         return Ok(None);
     }
     let known_as = session.database_name(&database.name);
-    ledger::read(session, run_id, &known_as).await
+    let (row, has_old) = ledger::read_with_age(session, run_id, &known_as, keep).await?;
+    database.has_old_rows = has_old;
+    Ok(row)
 }
 
 #[cfg(test)]

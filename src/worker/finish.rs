@@ -1,7 +1,5 @@
 //! The end of an attempt: what is recorded, committed, rolled back, and left as a trace.
 
-use std::time::Duration;
-
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -61,8 +59,6 @@ impl Attempt<'_> {
 
     /// Audit rows and the ledger row of one database.
     async fn record(&mut self, index: usize) -> Result<(), Error> {
-        let keep =
-            Duration::from_secs(u64::from(self.worker.job.build.ledger_keep_days) * 24 * 3600);
         let (mut detail, mut statements) = (None, Vec::new());
         if !self.databases[index].has_tables {
             return self.databases[index].session.settle().await;
@@ -75,7 +71,10 @@ impl Attempt<'_> {
         let row = self.next_row(index, ledger::Progress::Committed, detail);
         let database = &mut self.databases[index];
         let (session, run_id) = (&mut database.session, self.worker.job.run_id);
-        statements.extend(ledger::prune_statement(&**session, run_id, keep));
+        if database.has_old_rows {
+            let keep = self.worker.ledger_keep();
+            statements.extend(ledger::prune_statement(&**session, run_id, keep));
+        }
         let replaces = database.row.is_some();
         statements.push(ledger::write_statement(&**session, &row, replaces));
         let changed = session.record(&statements).await?;

@@ -65,6 +65,11 @@ impl Worker {
         });
     }
 
+    /// How old rows of the ledger become.
+    pub(super) fn ledger_keep(&self) -> Duration {
+        Duration::from_secs(u64::from(self.job.build.ledger_keep_days) * 24 * 3600)
+    }
+
     pub(super) fn open_log(&self, target: &Target) -> DatabaseLog {
         let mut log = DatabaseLog::open(self.logs.as_deref(), target);
         log.line(&format!(

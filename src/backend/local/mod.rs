@@ -156,6 +156,10 @@ impl Backend for Local {
         self.stop_replacing();
     }
 
+    fn take_up(&self) {
+        self.slots.let_go(false);
+    }
+
     async fn status(&self) -> Result<Vec<WorkerStatus>, Error> {
         // In this order: whatever is started meanwhile is known by its slot only.
         let mut others = self.shown(LOOK)?;

@@ -96,7 +96,8 @@ fn name(options: &LocalOptions, slot: usize) -> io::Result<(String, File)> {
             .open(logs.join(format!("{name}.log")));
         match log {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            log => return log.map(|log| (name, log)),
+            Err(error) => return Err(no_log(&logs, &error)),
+            Ok(log) => return Ok((name, log)),
         }
     }
     Err(io::Error::other("the slot has had too many workers"))
@@ -109,7 +110,15 @@ fn make_logs(options: &LocalOptions, logs: &Path) -> io::Result<()> {
         let text = format!("{} is no folder of a run", run.display());
         return Err(io::Error::new(io::ErrorKind::NotFound, text));
     }
-    fs::create_dir_all(logs)
+    fs::create_dir_all(logs).map_err(|error| no_log(logs, &error))
+}
+
+fn no_log(folder: &Path, error: &io::Error) -> io::Error {
+    let text = format!(
+        "cannot write the logs of workers in {}: {error}",
+        folder.display()
+    );
+    io::Error::new(error.kind(), text)
 }
 
 fn command(options: &LocalOptions, name: &str, log: File) -> Command {

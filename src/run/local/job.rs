@@ -83,6 +83,7 @@ impl Prepared {
         .map_err(Error::plan)?;
         if let Some(waves) = &settings.waves {
             plan = plan.in_waves(waves);
+            check_soak(settings, plan.waves.len())?;
         }
         job.limits.sessions = plan.groups.len().div_ceil(workers.max(1)).max(1);
         let mut messages = vec![place.describe(&job)];
@@ -158,6 +159,22 @@ pub(super) fn before(
             Ok(Some(standing))
         }
     }
+}
+
+/// A run whose waiting alone takes longer than it may would end in the middle.
+fn check_soak(settings: &LocalRunSettings, waves: usize) -> Result<(), Error> {
+    let pauses = u32::try_from(waves.saturating_sub(1)).unwrap_or(u32::MAX);
+    let all = settings.soak.saturating_mul(pauses);
+    if all < settings.deadline {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "--soak `{}`: {pauses} pauses between {waves} waves take {} s, and --deadline ends the run after {} s; accepted is \
+         less of the one or more of the other",
+        settings.soak.as_secs(),
+        all.as_secs(),
+        settings.deadline.as_secs()
+    )))
 }
 
 fn after(time: Timestamp, duration: Duration) -> Timestamp {

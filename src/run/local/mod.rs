@@ -150,7 +150,9 @@ pub async fn monitor(settings: LocalJobSettings) -> Result<ExitCode, Error> {
     site.engine = place.engine(&settings, &job)?;
     let targets = standing.targets(&*site.storage).await.map_err(fault)?;
     let mut signals = Signals::new().map_err(Error::service)?;
-    let keeper = Keeper::try_take(&site).await.map_err(fault)?;
+    let keeper = conductor::take_if_free(&site, &standing)
+        .await
+        .map_err(fault)?;
     if keeper.is_none() {
         reporter.message(&format!(
             "run {} is conducted by {}; this process only watches",

@@ -430,8 +430,16 @@ pub(crate) async fn old_ledger_rows_of_other_runs_are_pruned(fixture: Fixture) {
             .unwrap();
     }
     let keep = Duration::from_secs(90 * 24 * 3_600);
-    let prune = ledger::prune_statement(&*session, Uuid::from_u128(3), keep).unwrap();
+    let own = Uuid::from_u128(3);
+    for (has_old, age) in [(true, keep), (false, keep * 2)] {
+        let read = ledger::read_with_age(&mut *session, own, &fixture.database, age);
+        let (found, old) = read.await.unwrap();
+        assert_eq!((found.unwrap().run_id, old), (own, has_old));
+    }
+    let prune = ledger::prune_statement(&*session, own, keep).unwrap();
     assert_eq!(session.record(&[prune]).await.unwrap(), [1]);
+    let read = ledger::read_with_age(&mut *session, own, &fixture.database, keep);
+    assert!(!read.await.unwrap().1);
     for (run_id, stays) in [(1, false), (2, true), (3, true)] {
         let found = ledger::read(&mut *session, Uuid::from_u128(run_id), &fixture.database)
             .await

@@ -12,5 +12,6 @@ mod faults;
 mod files;
 mod job;
 mod killed;
+mod machine;
 mod takeover;
 mod waves;

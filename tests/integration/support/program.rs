@@ -41,6 +41,21 @@ impl Program {
         self
     }
 
+    /// The same, started by another program, whose last words it is.
+    pub(crate) fn within<I: AsRef<OsStr>>(self, words: impl IntoIterator<Item = I>) -> Self {
+        let mut words = words.into_iter();
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words).arg(self.command.get_program());
+        command.args(self.command.get_args()).stdin(Stdio::null());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        Self { command }
+    }
+
     /// What was given for an option.
     pub(crate) fn value_of(&self, name: &str) -> Option<String> {
         let mut words = self.command.get_args().skip_while(|word| *word != name);
