@@ -155,6 +155,30 @@ impl SqliteSession {
         self.inner = Some(inner);
         Ok(result)
     }
+
+    /// A statement of our own. Before the build's transaction begins, another program may have the file, and is waited for as
+    /// long as the lock is.
+    async fn own<T: Send + 'static>(
+        &mut self,
+        work: impl Fn(&Connection) -> Result<T, DriverError> + Clone + Send + 'static,
+    ) -> Result<T, Error> {
+        let deadline = Instant::now() + self.wait;
+        loop {
+            let work = work.clone();
+            let done = self.call(move |inner| work(&inner.connection)).await?;
+            match done {
+                Err(error) if is_busy(&error) && !self.in_build && !self.wait.is_zero() => {
+                    if self.stop.is_cancelled() {
+                        return Err(Error::Stopped);
+                    }
+                    if Instant::now() >= deadline {
+                        return Err(Error::Busy { wait: self.wait });
+                    }
+                }
+                done => return done.map_err(|error| failure(&error, None, TransactionFate::Alive)),
+            }
+        }
+    }
 }
 
 #[async_trait]
@@ -338,16 +362,14 @@ impl Session for SqliteSession {
 
     async fn execute(&mut self, sql: &str, parameters: &[Value]) -> Result<u64, Error> {
         let (sql, cells) = (sql.to_owned(), cells(parameters));
-        self.call(move |inner| change(&inner.connection, &sql, cells))
-            .await?
-            .map_err(|error| failure(&error, None, TransactionFate::Alive))
+        self.own(move |connection| change(connection, &sql, cells.clone()))
+            .await
     }
 
     async fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, Error> {
         let (sql, cells) = (sql.to_owned(), cells(parameters));
-        self.call(move |inner| read_rows(&inner.connection, &sql, cells))
-            .await?
-            .map_err(|error| failure(&error, None, TransactionFate::Alive))
+        self.own(move |connection| read_rows(connection, &sql, cells.clone()))
+            .await
     }
 
     async fn read(

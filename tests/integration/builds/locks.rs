@@ -1,10 +1,11 @@
 //! One build of a database at a time.
 
-use std::path::Path;
+use std::{path::Path, thread, time::Duration};
 
 use crate::support::{
     builds::note,
-    fleet::{Fleet, on_each_platform},
+    fleet::{Fleet, Platform, on_each_platform},
+    live::Live,
     program::Program,
 };
 
@@ -74,3 +75,23 @@ on_each_platform!(a_database_that_stays_locked_is_busy, 1, |fleet| {
     other().expect_code(0);
     assert_eq!(fleet.trace(0), ["1"]);
 });
+
+#[test]
+fn a_file_that_another_program_writes_is_waited_for_before_our_tables_are_made() {
+    let test = "builds::locks::a_file_that_another_program_writes_is_waited_for";
+    let fleet = Fleet::new(Platform::Sqlite, 1, test).unwrap();
+    fleet.package(&[("1.sql", "CREATE TABLE effect (id INTEGER)")]);
+    let other = rusqlite::Connection::open(fleet.path_of(0)).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let folder = fleet.folder.path().join("other");
+    let line = fleet.lines().remove(0);
+    let build = |wait| run_beside(&fleet, &folder, &line, wait).option("--output", "json");
+    let run = build("1").run().expect_code(1);
+    assert_eq!(run.only("failed")["state"], "Busy", "{}", run.stdout);
+    let waiting = Live::start(build("300"));
+    // Longer than SQLite itself waits, and than a statement that fails is repeated.
+    thread::sleep(Duration::from_secs(7));
+    other.execute_batch("ROLLBACK").unwrap();
+    waiting.end().expect_code(0);
+    assert!(fleet.has_table(0, "effect"));
+}

@@ -205,3 +205,23 @@ fn targets_that_are_dequeued_cancel_the_run_of_whoever_conducts_it() {
     expect_one_state_each(&job, &fleet);
     job.expect_nothing_left();
 }
+
+#[test]
+fn a_dequeue_that_takes_nothing_cancels_nothing() {
+    let (fleet, job) = fleet(3, "a_dequeue_that_takes_nothing");
+    job.package(&[("1.sql", &slow(1_000))]);
+    let occupied = occupy(&fleet, 1);
+    let live = Live::start(job.begin("run").option("--workers", "1"));
+    eventually("the last one waits", || job.queued() == Some((1, 1)));
+    let said = job.step("dequeue").run().expect_code(0);
+    assert!(
+        said.stdout.contains("0 targets are taken"),
+        "{}",
+        said.stdout
+    );
+    drop(occupied);
+    let run = live.end().expect_code(0);
+    assert_eq!(total(&run, "committed"), 3, "{}", run.stdout);
+    expect_one_effect_each(&fleet);
+    job.expect_nothing_left();
+}

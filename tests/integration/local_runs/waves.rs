@@ -97,3 +97,15 @@ fn a_probe_that_finds_a_row_ends_the_run() {
     assert_eq!(untouched(&fleet), 28);
     job.expect_nothing_left();
 }
+
+#[test]
+fn pauses_that_are_longer_than_the_run_may_be_are_refused() {
+    let (fleet, job) = fleet("pauses_that_are_longer");
+    let waves = ["--waves", "1,2,100%", "--deadline", "100", "--soak"];
+    let begin = |soak: &str| run(&job, &[&waves[..], &[soak]].concat());
+    let refused = begin("50").expect_code(2);
+    let says = "2 pauses between 3 waves take 100 s";
+    assert!(refused.stderr.contains(says), "{}", refused.stderr);
+    assert_eq!(untouched(&fleet), TARGETS);
+    assert!(!job.container().exists());
+}
