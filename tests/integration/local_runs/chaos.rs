@@ -62,14 +62,14 @@ fn slot(name: &str) -> &str {
 }
 
 /// The builds that were committed, as the databases saw them.
-struct Span {
-    server: String,
-    began: f64,
-    ended: f64,
+pub(super) struct Span {
+    pub(super) server: String,
+    pub(super) began: f64,
+    pub(super) ended: f64,
 }
 
 /// The most builds at the same moment.
-fn most_at_once(spans: &[&Span]) -> usize {
+pub(super) fn most_at_once(spans: &[&Span]) -> usize {
     let at = |moment: f64| {
         let running = spans
             .iter()
