@@ -283,7 +283,7 @@ impl Keeper {
         self.leave();
         match QueueFile::open_any(&self.path, &self.options) {
             Ok(file) => file.remove(&self.path),
-            Err(Trouble::Gone) => Ok(()),
+            Err(Trouble::Gone) => make::check_beside(&self.path),
             Err(trouble) => Err(trouble),
         }
     }

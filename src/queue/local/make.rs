@@ -69,14 +69,7 @@ pub(super) fn create(path: &Path, options: &Options) -> Result<(), Trouble> {
 
 /// False when somebody else was faster.
 fn make(path: &Path, options: &Options) -> Result<bool, Trouble> {
-    let journal = beside(path, "-wal");
-    if journal.exists() {
-        let why = format!(
-            "{} is left over from a queue that was taken away; remove it",
-            journal.display()
-        );
-        return Err(Trouble::Refused(why));
-    }
+    check_beside(path)?;
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -91,6 +84,19 @@ fn make(path: &Path, options: &Options) -> Result<bool, Trouble> {
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(error.error.into()),
     }
+}
+
+/// Where a queue was taken away by hand, its journal may still be there. It is not removed here: at this moment it may become
+/// that of a new queue.
+pub(super) fn check_beside(path: &Path) -> Result<(), Trouble> {
+    let journal = beside(path, "-wal");
+    if !journal.exists() || path.exists() {
+        return Ok(());
+    }
+    Err(Trouble::Refused(format!(
+        "{} is left over from a queue that was taken away; remove it",
+        journal.display()
+    )))
 }
 
 /// Makes an empty file a queue.

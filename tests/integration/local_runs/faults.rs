@@ -92,4 +92,15 @@ fn a_queue_that_somebody_has_spoilt_ends_the_run_and_every_target_has_its_state(
         "{}",
         report.stdout
     );
+    // What is left of it is named until somebody has removed it; then the run goes on.
+    let journal = job.queue().display().to_string() + "-wal";
+    if fs::exists(&journal).unwrap() {
+        let said = job.step("cleanup").run().expect_code(6);
+        assert!(said.stdout.contains(&journal), "{}", said.stdout);
+        fs::remove_file(journal).unwrap();
+    }
+    let report = job.go_on().run().expect_code(0);
+    assert_eq!(job::committed(&report), TARGETS as u64, "{}", report.stdout);
+    expect_one_effect_each(&fleet);
+    job.expect_nothing_left();
 }
