@@ -16,9 +16,13 @@ lint:
 test *arguments:
     cargo test --workspace {{ arguments }}
 
-# Run all tests, with private servers of PostgreSQL and MariaDB.
+# Run all tests, with private servers of PostgreSQL and MariaDB and a sandbox of Azure.
 test-all *arguments:
     ./test.sh {{ arguments }}
+
+# Azure on one machine, until Ctrl-C.
+sandbox *arguments:
+    cargo run -p sbm-sandbox -- {{ arguments }}
 
 # Look for inputs that break a promise, for so many seconds each; needs a nightly compiler and cargo-fuzz.
 fuzz seconds="60" *targets:

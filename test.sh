@@ -2,6 +2,8 @@
 # Runs every test, with private servers of PostgreSQL and MariaDB that live only as long as the tests do.
 #
 # Arguments go to `cargo test`: ./test.sh --lib settings
+# With a private sandbox of Azure as well, and all tests that need it: ./test.sh --azure, before any other arguments
+# The witnesses alone, those whose names contain a word: ./test.sh --witness WORD
 # Any other command gets the same servers by: ./test.sh --run COMMAND ARGUMENTS
 # The last line says how many tests passed, failed and were skipped. Needs Rust and OpenSSL; a missing server is
 # installed when this is a Debian-like system and the user is root.
@@ -11,12 +13,21 @@ cd "$(dirname "$0")"
 work=""          # everything this script writes, removed at the end
 server_user=""   # who runs the server; empty for the present user
 mariadb=""       # the process of MariaDB
+azure=""         # set when there is to be a sandbox
+sandbox=""       # the process of the sandbox
+target=${CARGO_TARGET_DIR:-target}
 job=""           # the process group of the running tests
 
 main() {
     trap clean_up EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
+    if [[ ${1:-} == --azure ]]; then
+        azure=yes
+        shift
+    elif [[ ${1:-} == --witness ]]; then
+        azure=yes
+    fi
 
     find_postgres || install_postgres
     find_pgbouncer || install_pgbouncer
@@ -30,6 +41,11 @@ main() {
     export SBM_TEST_SKIPPED_FILE="$work/skipped"
     : >"$SBM_TEST_SKIPPED_FILE"
     chmod a+rw "$SBM_TEST_SKIPPED_FILE"
+    : >"$work/absent"
+    if [[ -n $azure ]]; then
+        find_node || install_node
+        start_sandbox
+    fi
 
     local code=0
     if [[ ${1:-} == --run ]]; then
@@ -286,17 +302,152 @@ stop_mariadb() {
     mariadb=""
 }
 
+# --- The sandbox of Azure ---
+
+# Blobs are Azurite, a program for Node.js; and one of the witnesses is written for it.
+find_node() {
+    command -v node >/dev/null && command -v npm >/dev/null
+}
+
+install_node() {
+    [[ $(id -u) -eq 0 ]] && command -v apt-get >/dev/null || return 0
+    echo "installing Node.js"
+    export DEBIAN_FRONTEND=noninteractive
+    { apt-get install -y nodejs npm || { apt-get update && apt-get install -y nodejs npm; }; } </dev/null || true
+    find_node || echo "Node.js cannot be installed; the tests of blobs are skipped"
+}
+
+# A sandbox that runs already is used when SBM_TEST_SANDBOX names its file.
+start_sandbox() {
+    [[ -z ${SBM_TEST_SANDBOX:-} ]] || return 0
+    # Of the workspace, so that the tests need not build the same libraries with other features.
+    cargo build --workspace --bin sbm-sandbox </dev/null || fail "the sandbox cannot be built"
+    if find_node; then
+        run_sandbox && return
+        echo "the sandbox does not start with blobs: $(cat "$work/sandbox.log")"
+    fi
+    run_sandbox --without-blob || fail "the sandbox does not start: $(cat "$work/sandbox.log")"
+    skip "install Node.js with npm" "the tests of blobs"
+}
+
+# It writes its file when everything listens. The first time it installs Azurite, which can take minutes.
+run_sandbox() {
+    local file=$work/sandbox/sandbox.json waited
+    "$target/debug/sbm-sandbox" --folder "$work/sandbox" "$@" >"$work/sandbox.log" 2>&1 </dev/null &
+    sandbox=$!
+    for ((waited = 0; waited < 9000; waited++)); do
+        if [[ -e $file ]]; then
+            export SBM_TEST_SANDBOX=$file
+            echo "the sandbox is described by $file"
+            return 0
+        fi
+        kill -0 "$sandbox" 2>/dev/null || break
+        sleep 0.1
+    done
+    stop_sandbox
+    return 1
+}
+
+stop_sandbox() {
+    [[ -n $sandbox ]] || return 0
+    kill -TERM "$sandbox" 2>/dev/null || true
+    wait "$sandbox" 2>/dev/null || true
+    sandbox=""
+}
+
 # --- Tests ---
 
+# Everything without arguments. All are run, whatever fails; the output is kept for the count.
 run_tests() {
-    run_in_group cargo test --workspace --no-fail-fast "$@"
+    local code=0
+    if [[ ${1:-} == --witness ]]; then
+        run_in_group run_witnesses "${@:2}" || code=$?
+        return "$code"
+    fi
+    run_in_group cargo test --workspace --no-fail-fast "$@" || code=$?
+    if [[ $# -eq 0 && -n $azure ]]; then
+        run_in_group run_witnesses || code=$?
+    elif [[ $# -eq 0 ]]; then
+        skip "give --azure" "Microsoft's clients against the sandbox"
+    fi
+    return "$code"
+}
+
+# Microsoft's own clients, which judge the sandbox.
+run_witnesses() {
+    local code=0
+    python_witness "$@" || code=$?
+    javascript_witness "$@" || code=$?
+    return "$code"
+}
+
+python_witness() {
+    local source=tests/witness/python folder
+    folder=$(witness_folder python "$source/requirements.txt")
+    if [[ ! -e $folder/complete ]] && ! install_python "$folder" "$source/requirements.txt" >"$work/pip.log" 2>&1; then
+        echo "the Python witness cannot be installed: $(tail -n 5 "$work/pip.log")"
+        skip "install Python 3.9 or newer with pip and venv" "the Python witness"
+        return 0
+    fi
+    "$folder/bin/python" "$source/run.py" "$@"
+}
+
+install_python() {
+    rm -rf "$1"
+    python3 -m venv "$1" || { install_venv && python3 -m venv "$1"; } || return 1
+    "$1/bin/pip" install --disable-pip-version-check --requirement "$2" && touch "$1/complete"
+}
+
+install_venv() {
+    [[ $(id -u) -eq 0 ]] && command -v apt-get >/dev/null || return 1
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get install -y python3-venv || { apt-get update && apt-get install -y python3-venv; }
+}
+
+javascript_witness() {
+    local source=tests/witness/javascript folder
+    folder=$(witness_folder javascript "$source/package-lock.json")
+    if ! node_is_new_enough; then
+        skip "install Node.js 20 or newer with npm" "the JavaScript witness"
+        return 0
+    fi
+    if [[ ! -e $folder/complete ]] && ! install_javascript "$folder" "$source" >"$work/npm.log" 2>&1; then
+        echo "the JavaScript witness cannot be installed: $(tail -n 5 "$work/npm.log")"
+        skip "let npm reach its registry" "the JavaScript witness"
+        return 0
+    fi
+    # Modules look for their libraries beside themselves.
+    rm -rf "$folder/source"
+    cp -R "$source" "$folder/source"
+    node "$folder/source/run.mjs" "$@"
+}
+
+node_is_new_enough() {
+    find_node && [[ $(node -p 'parseInt(process.versions.node)') -ge 20 ]]
+}
+
+install_javascript() {
+    rm -rf "$1"
+    mkdir -p "$1"
+    cp "$2/package.json" "$2/package-lock.json" "$1"
+    (cd "$1" && npm ci --no-audit --no-fund --ignore-scripts) && touch "$1/complete"
+}
+
+# What is installed outlives the run, until something else is to be installed.
+witness_folder() {
+    echo "$PWD/target/witness/$1-$(cksum <"$2" | cut -d ' ' -f 1)"
+}
+
+# A line as tests write it that skip themselves. These have not passed in anybody's eyes.
+skip() {
+    echo "skipped: $1 to run $2" >>"$work/absent"
 }
 
 # In a process group of its own, so that a signal to this script ends all of it at once, and a Ctrl-C that a test sends itself
-# is not blocked as it would be for other background processes. The output is kept in a file, too.
+# is not blocked as it would be for other background processes. The output is added to a file, too.
 run_in_group() {
     set -m
-    (set -o pipefail; "$@" 2>&1 </dev/null | tee "$work/output") &
+    (set -o pipefail; "$@" 2>&1 </dev/null | tee -a "$work/output") &
     job=$!
     set +m
     local code=0
@@ -307,7 +458,7 @@ run_in_group() {
 
 # Prints the count and ends with the tests' result. No test at all is no success.
 show_count() {
-    local code=$1 passed failed ignored skipped
+    local code=$1 passed failed ignored skipped absent
     passed=$(sum passed)
     failed=$(sum failed)
     ignored=$(sum ignored)
@@ -315,6 +466,8 @@ show_count() {
     sort -u "$SBM_TEST_SKIPPED_FILE"
     # A test that skips itself has passed in the eyes of the test program.
     passed=$((passed > skipped ? passed - skipped : 0))
+    absent=$(grep -c . "$work/absent" || true)
+    cat "$work/absent"
     if [[ $((passed + failed)) -eq 0 ]]; then
         echo "no test ran" >&2
         code=1
@@ -322,7 +475,7 @@ show_count() {
     if [[ $failed -gt 0 && $code -eq 0 ]]; then
         code=1
     fi
-    echo "$passed passed, $failed failed, $((skipped + ignored)) skipped"
+    echo "$passed passed, $failed failed, $((skipped + ignored + absent)) skipped"
     exit "$code"
 }
 
@@ -346,6 +499,7 @@ clean_up() {
         kill -TERM -- "-$job" 2>/dev/null || true
         wait "$job" 2>/dev/null || true
     fi
+    stop_sandbox
     stop_mariadb
     if [[ -n $work ]]; then
         if [[ -e $work/server/data/postmaster.pid ]]; then

@@ -8,6 +8,7 @@
 
 #![cfg_attr(test, allow(clippy::string_slice, reason = "a test may panic"))]
 
+pub mod azure;
 #[cfg(feature = "deploy")]
 pub mod backend;
 #[cfg(feature = "deploy")]
@@ -33,7 +34,6 @@ pub mod queue;
 pub mod report;
 #[cfg(feature = "deploy")]
 pub mod run;
-#[cfg(feature = "deploy")]
 pub mod secrets;
 #[cfg(feature = "deploy")]
 pub mod settings;

@@ -4,14 +4,15 @@ use std::io;
 
 use clap::Subcommand;
 
-use super::rerun;
+use super::{rerun, vault};
 use crate::{
     Error, ExitCode,
     run::{self as runs, local},
     settings::{
-        LocalCleanupArguments, LocalDeployArguments, LocalDequeueArguments, LocalEnqueueArguments,
-        LocalJobSettings, LocalMonitorArguments, LocalRunArguments, LocalRunSettings,
-        QueryArguments, QuerySettings, process_environment,
+        Answers, JobArguments, JobPasswordArguments, LocalCleanupArguments, LocalDeployArguments,
+        LocalDequeueArguments, LocalEnqueueArguments, LocalJobSettings, LocalMonitorArguments,
+        LocalRunArguments, LocalRunSettings, QueryArguments, QuerySettings, VaultQuestion,
+        process_environment,
     },
     worker,
 };
@@ -90,22 +91,28 @@ const RESUME: &str = "Go on with the run that the job holds; with an id, only if
 pub(super) async fn run(command: LocalCommand) -> Result<ExitCode, Error> {
     let environment = &process_environment;
     match command {
-        LocalCommand::Run(typed) => {
-            local::run(
-                LocalRunSettings::new(&typed, environment)?,
-                rerun::command(),
-            )
-            .await
-        }
-        LocalCommand::Prep(typed) => local::prep(LocalRunSettings::new(&typed, environment)?).await,
+        LocalCommand::Run(typed) => local::run(new_run(&typed).await?, rerun::command()).await,
+        LocalCommand::Prep(typed) => local::prep(new_run(&typed).await?).await,
         LocalCommand::Enqueue(typed) => {
             local::enqueue(LocalJobSettings::enqueue(&typed, environment)?).await
         }
         LocalCommand::Deploy(typed) => {
-            local::deploy(LocalJobSettings::deploy(&typed, environment)?).await
+            let answers = password(&typed.password, &typed.job).await;
+            local::deploy(LocalJobSettings::deploy_with(
+                &typed,
+                environment,
+                &answers,
+            )?)
+            .await
         }
         LocalCommand::Monitor(typed) => {
-            local::monitor(LocalJobSettings::monitor(&typed, environment)?).await
+            let answers = password(&typed.password, &typed.job).await;
+            local::monitor(LocalJobSettings::monitor_with(
+                &typed,
+                environment,
+                &answers,
+            )?)
+            .await
         }
         LocalCommand::Dequeue(typed) => {
             local::dequeue(LocalJobSettings::dequeue(&typed, environment)?).await
@@ -116,6 +123,24 @@ pub(super) async fn run(command: LocalCommand) -> Result<ExitCode, Error> {
         }
         LocalCommand::Worker => Ok(work().await),
     }
+}
+
+async fn new_run(typed: &LocalRunArguments) -> Result<LocalRunSettings, Error> {
+    let environment = &process_environment;
+    let question = VaultQuestion::of_run(&typed.run, environment);
+    let answers = vault::answers(question, typed.job.jobname.as_deref()).await?;
+    Ok(LocalRunSettings::new_with(typed, environment, &answers)?)
+}
+
+/// What a vault knows of the password of a job that is there already. The job may need none, so a vault that does not answer is no
+/// error yet.
+async fn password(typed: &JobPasswordArguments, job: &JobArguments) -> Answers {
+    let question = VaultQuestion::of_password(typed, &process_environment);
+    let answers = vault::answers(question, job.jobname.as_deref()).await;
+    answers.unwrap_or_else(|error| {
+        log::warn!("{}", error.chain());
+        Answers::default()
+    })
 }
 
 /// One process can ask many databases at once, so worker processes would add nothing.

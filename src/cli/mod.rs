@@ -21,6 +21,7 @@ mod settings;
 mod threaded;
 mod tree;
 mod unpack;
+mod vault;
 
 use std::ffi::OsString;
 
@@ -81,10 +82,10 @@ impl Invocation {
             Command::Ledger { command } => ledger::run(command),
             Command::Demo(typed) => demo::run(&typed).await,
             Command::Settings { command } => settings::run(command),
-            Command::Containerapp { command } => savesettings::run(command),
-            Command::K8s { command } => savesettings::run(command),
-            Command::Aci { command } => savesettings::run(command),
-            Command::Batch { command } => savesettings::run(command),
+            Command::Containerapp { command } => savesettings::run(command).await,
+            Command::K8s { command } => savesettings::run(command).await,
+            Command::Aci { command } => savesettings::run(command).await,
+            Command::Batch { command } => savesettings::run(command).await,
         }
     }
 }

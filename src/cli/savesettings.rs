@@ -2,10 +2,10 @@
 
 use clap::Subcommand;
 
-use super::print;
+use super::{print, vault};
 use crate::{
     Error, ExitCode,
-    settings::{Backend, SaveArguments, process_environment, save},
+    settings::{Backend, SaveArguments, Saved, process_environment, save},
 };
 
 #[derive(Debug, Subcommand)]
@@ -14,15 +14,19 @@ pub(super) enum BackendCommand<B: Backend> {
     Savesettings(Box<SaveArguments<B>>),
 }
 
-pub(super) fn run<B: Backend>(command: BackendCommand<B>) -> Result<ExitCode, Error> {
+pub(super) async fn run<B: Backend>(command: BackendCommand<B>) -> Result<ExitCode, Error> {
     match command {
-        BackendCommand::Savesettings(typed) => save_settings(&typed),
+        BackendCommand::Savesettings(typed) => save_settings(&typed).await,
     }
 }
 
-/// Prints the path of the file, as the reference program does.
-fn save_settings<B: Backend>(typed: &SaveArguments<B>) -> Result<ExitCode, Error> {
-    let file = save(typed, &process_environment)?;
+/// Prints the path of the file, as the reference program does. The file loses a secret only when the vault has it: one that
+/// does not answer leaves the file as it was.
+async fn save_settings<B: Backend>(typed: &SaveArguments<B>) -> Result<ExitCode, Error> {
+    let Saved { file, to_vault } = save(typed, &process_environment)?;
+    if let Some(to_vault) = &to_vault {
+        vault::fill(to_vault).await?;
+    }
     file.save()
         .map_err(|error| Error::file(file.path(), error))?;
     print(&format!("{file}\n"))?;

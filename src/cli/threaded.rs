@@ -4,10 +4,13 @@ use std::io;
 
 use clap::Subcommand;
 
-use super::rerun;
+use super::{rerun, vault};
 use crate::{
     Error, ExitCode, run as runs,
-    settings::{QueryArguments, QuerySettings, RunArguments, RunSettings, process_environment},
+    settings::{
+        QueryArguments, QuerySettings, RunArguments, RunSettings, VaultQuestion,
+        process_environment,
+    },
 };
 
 #[derive(Debug, Subcommand)]
@@ -30,11 +33,11 @@ pub(super) enum ThreadedCommand {
 pub(super) async fn run(command: ThreadedCommand) -> Result<ExitCode, Error> {
     match command {
         ThreadedCommand::Run(typed) => {
-            runs::threaded(
-                RunSettings::threaded(&typed, &process_environment)?,
-                rerun::command(),
-            )
-            .await
+            let environment = &process_environment;
+            let question = VaultQuestion::of_run(&typed, environment);
+            let answers = vault::answers(question, None).await?;
+            let settings = RunSettings::threaded_with(&typed, environment, &answers)?;
+            runs::threaded(settings, rerun::command()).await
         }
         ThreadedCommand::Query(typed) => {
             let settings = QuerySettings::new(&typed, &process_environment)?;

@@ -17,6 +17,7 @@ mod retry;
 pub mod schema;
 mod sql_server;
 mod sqlite;
+mod tokens;
 mod value;
 
 use std::{
@@ -26,6 +27,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use azure_core::credentials::TokenCredential;
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -38,7 +40,10 @@ pub use sql_server::SqlServer;
 pub use sqlite::Sqlite;
 pub use value::Value;
 
-use crate::protocol::{Connection, Platform};
+use crate::{
+    azure::Service,
+    protocol::{Connection, Platform},
+};
 
 /// A database platform that can be logged in to.
 #[async_trait]
@@ -221,6 +226,10 @@ pub fn connect(
     password: Option<SecretString>,
     ledger_schema: Option<String>,
 ) -> Result<Arc<dyn Engine>, Error> {
+    if let Some(login) = &connection.identity {
+        let credential = tokens::credential(login)?;
+        return connect_as(platform, connection, credential, ledger_schema);
+    }
     match platform {
         Platform::PostgreSql => Ok(Arc::new(Postgres::new(
             connection,
@@ -235,4 +244,31 @@ pub fn connect(
         Platform::Sqlite => Ok(Arc::new(Sqlite::new())),
         Platform::MySql => Ok(Arc::new(MySql::new(connection, password)?)),
     }
+}
+
+/// The same with the access tokens of an identity in place of a password: a new one for each login when the one before is about
+/// to end. They are only sent over encrypted connections.
+pub fn connect_as(
+    platform: Platform,
+    connection: &Connection,
+    credential: Arc<dyn TokenCredential>,
+    ledger_schema: Option<String>,
+) -> Result<Arc<dyn Engine>, Error> {
+    let tokens = |service| tokens::Tokens::new(credential, service);
+    Ok(match platform {
+        Platform::PostgreSql => {
+            let tokens = tokens(Service::OpenSourceDatabases);
+            let engine = Postgres::new(connection, None, ledger_schema)?;
+            Arc::new(engine.with_tokens(tokens)?)
+        }
+        Platform::SqlServer => {
+            let tokens = tokens(Service::Sql);
+            Arc::new(SqlServer::with_tokens(connection, tokens, ledger_schema)?)
+        }
+        Platform::Sqlite => Arc::new(Sqlite::new()),
+        Platform::MySql => {
+            let tokens = tokens(Service::OpenSourceDatabases);
+            Arc::new(MySql::new(connection, None)?.with_tokens(tokens)?)
+        }
+    })
 }

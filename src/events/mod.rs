@@ -47,6 +47,14 @@ pub enum FeedError {
     /// The storage of the events.
     #[error(transparent)]
     Storage(#[from] crate::storage::Error),
+    /// The service that has the events.
+    #[error("{place} cannot be read: {source}")]
+    Service {
+        /// What was to be read.
+        place: String,
+        /// What went wrong.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 /// Events as they come. Reading ends when it is dropped.
@@ -57,6 +65,14 @@ pub struct Feed {
 }
 
 impl Feed {
+    /// A feed of what `reader` sends.
+    pub(crate) fn new(events: mpsc::Receiver<Event>, reader: AbortOnDropHandle<()>) -> Self {
+        Self {
+            events,
+            _reader: reader,
+        }
+    }
+
     /// Waits for the next event; `None` when nothing comes any more. Nothing is lost when the wait is given up.
     pub async fn next(&mut self) -> Option<Event> {
         self.events.recv().await

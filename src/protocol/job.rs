@@ -123,6 +123,9 @@ pub struct Connection {
     /// The login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// The identity of Entra ID that logs in, in place of a password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<IdentityLogin>,
     /// How the connection is encrypted and the server verified.
     pub ssl_mode: SslMode,
     /// A PEM file with the certificate authorities to trust, instead of the built-in ones.
@@ -131,6 +134,30 @@ pub struct Connection {
     /// How long a login may take.
     #[serde(with = "seconds")]
     pub connect_timeout: Duration,
+}
+
+/// An identity of Entra ID that logs in to databases by its tokens. Whoever logs in gets them from its own environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IdentityLogin {
+    /// Which identities may be meant.
+    pub kind: IdentityKind,
+    /// The client id of the one that is meant, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// Its tenant, where the environment does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+}
+
+/// Which identities may be meant, by the reference program's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IdentityKind {
+    /// That of the machine, the container or the pod.
+    ManagedIdentity,
+    /// Whatever the environment has.
+    #[serde(rename = "AzureADDefault")]
+    AzureAdDefault,
 }
 
 /// How a connection is encrypted, in PostgreSQL's terms.

@@ -23,7 +23,8 @@ pub use document::DocumentError;
 pub use event::{Event, EventKind};
 pub use failure_budget::{BadFailureBudget, FailureBudget};
 pub use job::{
-    BuildOptions, Concurrency, ConcurrencyType, Connection, JobSpec, PackageRef, SslMode,
+    BuildOptions, Concurrency, ConcurrencyType, Connection, IdentityKind, IdentityLogin, JobSpec,
+    PackageRef, SslMode,
 };
 pub use limits::WorkerLimits;
 pub use manifest::{MadeObject, Manifest};

@@ -100,6 +100,14 @@ pub enum Error {
          the path of a file with it) or in the variable SBM_SETTINGSFILEKEY"
     )]
     NoKeyToSave,
+    /// The place does not do it, and will not when it is asked again.
+    #[error("{place}: {why}")]
+    Refused {
+        /// The place.
+        place: String,
+        /// What it says.
+        why: String,
+    },
     /// The place does not answer.
     #[error("{place} does not answer")]
     Unavailable {

@@ -23,6 +23,7 @@ mod save;
 mod show;
 mod sources;
 mod target_source;
+mod vault;
 
 pub use arguments::{
     BuildArguments, BuildOptionArguments, ConcurrencyArguments, LimitArguments, LoginArguments,
@@ -43,10 +44,11 @@ pub use package_source::PackageSource;
 pub use query::{QueryArguments, QueryResultArguments, QuerySettings, QueryTextArguments};
 pub use resume::Resume;
 pub use run::RunSettings;
-pub use save::{Aci, Backend, Batch, ContainerApp, Kubernetes, SaveArguments, save};
+pub use save::{Aci, Backend, Batch, ContainerApp, Kubernetes, SaveArguments, Saved, save};
 pub use show::{OtherSettings, ShowArguments, ShownSettings};
 pub use sources::{Answers, Setting, SettingsFileArguments, Source};
 pub use target_source::TargetSource;
+pub use vault::{ToVault, Vault, VaultQuestion};
 
 #[cfg(test)]
 mod source_tests;

@@ -13,6 +13,7 @@ use super::{
     },
     reader::Reader,
     sources::Answers,
+    vault,
 };
 use crate::secrets::SecretName;
 
@@ -29,6 +30,11 @@ pub(super) struct Faulty {
 impl Reader<'_> {
     /// Opens the settings file that options or variables name, so that it is asked from now on.
     pub(super) fn open_file(&mut self, typed: &SettingsFileArguments) {
+        self.open_file_itself(typed);
+        vault::name(self, typed.keyvaultname.as_deref());
+    }
+
+    fn open_file_itself(&mut self, typed: &SettingsFileArguments) {
         let clear = self.flag("--decrypted", typed.decrypted.as_deref(), false);
         let key = self.settings_key(typed.settingsfilekey.as_ref());
         let Some(path) = self.own_variable(FILE_OPTION, typed.settingsfile.as_deref()) else {
@@ -56,13 +62,6 @@ impl Reader<'_> {
     /// Has what a place that keeps secrets has answered: it counts where no other source gives anything.
     pub(super) fn use_answers(&mut self, answers: &Answers) {
         self.answers = answers.clone();
-        let vault = self.file.as_ref().and_then(SettingsFile::vault);
-        if let (Some(vault), true) = (vault, self.answers.is_empty()) {
-            log::warn!(
-                "the settings file names the key vault {vault}, which this version does not ask yet: secrets come \
-                 from options, variables and the file itself"
-            );
-        }
     }
 
     /// The key of the settings file.

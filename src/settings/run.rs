@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use super::{
     Answers, BuildArguments, ConcurrencyArguments, Environment, Faults, PackageSource, Resume,
     RunArguments, TargetSource, UnavailableArguments, build_options, limits, login, package_source,
-    reader::Reader, resume, target_source,
+    reader::Reader, resume, target_source, vault,
 };
 use crate::{
     package::Limits,
@@ -92,7 +92,11 @@ fn build_targets(reader: &mut Reader<'_>, typed: &BuildArguments) -> TargetSourc
 /// Reads the options of `build` for the record of where values come from.
 pub(super) fn survey(reader: &mut Reader<'_>, typed: &BuildArguments) -> Output {
     reader.open_file(&typed.run.file);
-    reader.use_answers(&Answers::default());
+    if let Some(vault) = vault::name(reader, typed.run.file.keyvaultname.as_deref()) {
+        log::warn!(
+            "key vault {vault} is not asked here; a build asks it for secrets that nothing else gives"
+        );
+    }
     settings(
         reader,
         &typed.run,

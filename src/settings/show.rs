@@ -32,7 +32,7 @@ pub struct ShowArguments {
 pub enum OtherSettings {}
 
 /// The options of `build` that a settings file can hold.
-const OF_BUILD: [&str; 10] = [
+const OF_BUILD: [&str; 11] = [
     "username",
     "password",
     "authtype",
@@ -43,6 +43,7 @@ const OF_BUILD: [&str; 10] = [
     "timeoutretrycount",
     "defaultscripttimeout",
     "rootloggingpath",
+    "keyvaultname",
 ];
 
 impl Selection for OtherSettings {

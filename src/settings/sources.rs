@@ -25,6 +25,9 @@ pub struct SettingsFileArguments {
     /// The secrets in the file are clear text, even those that look encrypted [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     pub decrypted: Option<String>,
+    /// Key vault, by its name or address, that is asked for secrets that nothing else gives [env: SBM_KEYVAULTNAME].
+    #[arg(long, alias = "kv", value_name = "TEXT")]
+    pub keyvaultname: Option<String>,
 }
 
 /// Keeps a value from being printed.
@@ -109,11 +112,6 @@ impl Answers {
             place: place.to_string(),
             secrets,
         })
-    }
-
-    /// Whether nothing was asked or answered.
-    pub(super) fn is_empty(&self) -> bool {
-        self.secrets.is_empty()
     }
 
     /// A secret, and the place that has it.

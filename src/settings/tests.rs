@@ -62,6 +62,7 @@ pub(super) fn other_values(files: &Files) -> Vec<(&'static str, String)> {
         ("database", "other"),
         ("settingsfilekey", "used only with a file"),
         ("decrypted", "true"),
+        ("keyvaultname", "no vault"),
         ("maxscriptsize", "1KiB"),
         ("maxpackagesize", "1KiB"),
         ("maxratio", "2"),

@@ -53,6 +53,14 @@ pub enum Error {
         /// The object.
         name: String,
     },
+    /// The object was written in a way that excludes this one: as a whole, or piece by piece.
+    #[error("object {name} in {place} is of another kind, and cannot be written so")]
+    OtherKind {
+        /// The storage.
+        place: String,
+        /// The object.
+        name: String,
+    },
     /// The piece is too long to be appended at once.
     #[error(
         "{size} bytes are too long a piece for object {name} in {place}; at most {MAX_PIECE} are appended at once"

@@ -3,6 +3,7 @@
 //! A [`Storage`] keeps objects; [`ResultLines`] and [`ResultReader`] carry result lines through it, and the local events
 //! use it in the same way. The names of a run's objects are in [`RunPaths`](crate::protocol::RunPaths).
 
+mod consolidate;
 mod error;
 mod journal;
 mod line_reader;
@@ -21,10 +22,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
+pub use consolidate::consolidate;
 pub use error::Error;
 pub(crate) use journal::{FULL, Journal};
 pub(crate) use line_reader::LineReader;
 pub use local::LocalFolder;
+pub(crate) use name::{check as check_name, check_prefix};
 pub use result_lines::{LinesError, LinesSettings, ResultLines};
 pub use result_reader::ResultReader;
 

@@ -7,7 +7,7 @@ const LONGEST: usize = 1_024;
 const LONGEST_PART: usize = 200;
 
 /// Checks the name of an object.
-pub(super) fn check(name: &str) -> Result<(), Error> {
+pub(crate) fn check(name: &str) -> Result<(), Error> {
     let parts = || name.split('/');
     let why = if name.len() > LONGEST {
         Some("it is longer than 1024 bytes")
@@ -20,7 +20,7 @@ pub(super) fn check(name: &str) -> Result<(), Error> {
 }
 
 /// Checks the beginning of a name; it may be empty, or end anywhere in a part.
-pub(super) fn check_prefix(prefix: &str) -> Result<(), Error> {
+pub(crate) fn check_prefix(prefix: &str) -> Result<(), Error> {
     let (folders, rest) = prefix.rsplit_once('/').unwrap_or(("", prefix));
     if prefix.contains('/') {
         check(folders)?;

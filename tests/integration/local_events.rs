@@ -190,7 +190,8 @@ fn nobody_watches_a_place_that_is_not_there() {
         let storage: Arc<dyn Storage> = Arc::new(LocalFolder::new(folder.path()));
         let reader = LocalEventReader::new(Arc::clone(&storage), RUN);
         let error = reader.subscribe(Timestamp::UNIX_EPOCH).await.unwrap_err();
-        let sbm::events::FeedError::Storage(error) = error;
-        assert!(matches!(error, Error::NoPlace { .. }), "{error:?}");
+        let sbm::events::FeedError::Storage(Error::NoPlace { .. }) = error else {
+            panic!("{error:?}");
+        };
     });
 }

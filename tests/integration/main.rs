@@ -8,6 +8,7 @@
     reason = "clippy lets tests unwrap, but not the functions that they share"
 )]
 
+mod azure;
 mod backends;
 mod builds;
 mod command_line;
@@ -15,6 +16,7 @@ mod contract;
 mod demo;
 mod early_ends;
 mod engines;
+mod events;
 mod fleets;
 mod formats;
 mod fuzzing;

@@ -21,7 +21,7 @@ mod in_process {
         }
     }
 
-    queue_contract!(Memory::default);
+    queue_contract!(|| Some(Memory::default()));
 }
 
 mod local {
@@ -50,9 +50,57 @@ mod local {
         }
     }
 
-    fn folder() -> Folder {
-        Folder(tempfile::tempdir().unwrap())
+    fn folder() -> Option<Folder> {
+        Some(Folder(tempfile::tempdir().unwrap()))
     }
 
     queue_contract!(folder);
+}
+
+mod service_bus {
+    use std::{sync::Arc, time::Duration};
+
+    use sbm::{
+        azure::service_bus::{Options, ServiceBus},
+        protocol::{Concurrency, Platform},
+        queue::Queue,
+    };
+    use uuid::Uuid;
+
+    use crate::{
+        azure::sandbox::Sandbox,
+        contract::queue::{Place, queue_contract},
+    };
+
+    /// A job's queue in the sandbox.
+    #[derive(Debug)]
+    struct Job {
+        bus: Arc<ServiceBus>,
+        run_id: Uuid,
+    }
+
+    impl Place for Job {
+        fn receiver(&self, concurrency: Concurrency) -> Arc<dyn Queue> {
+            let job = format!("q{}", self.run_id.simple());
+            let options = Options {
+                sessions: 100,
+                lock: Duration::from_secs(300),
+                // That nothing is there is only known by waiting, and the machine may be busy.
+                least_wait: Duration::from_secs(5),
+                linger: Duration::from_secs(10),
+                ..Options::new(&job, self.run_id, Platform::SqlServer, concurrency)
+            };
+            Arc::new(self.bus.queue(options))
+        }
+    }
+
+    fn job() -> Option<Job> {
+        let sandbox = Sandbox::find()?;
+        Some(Job {
+            bus: ServiceBus::open(sandbox.open(&sandbox.service_bus.connection)).unwrap(),
+            run_id: Uuid::new_v4(),
+        })
+    }
+
+    queue_contract!(job);
 }

@@ -5,7 +5,14 @@ use std::{fmt, path::PathBuf, time::Duration};
 use mysql_async::{Conn, Opts, OptsBuilder, SslOpts, prelude::Queryable};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{super::Error, super::address::Address, convert};
+use super::{
+    super::{
+        Error,
+        address::Address,
+        tokens::{self, Tokens},
+    },
+    convert,
+};
 use crate::protocol::{Connection, SslMode};
 
 /// How long the server keeps a connection that says nothing. An orphan is gone after that, and its lock with it.
@@ -24,6 +31,8 @@ pub(super) struct Dial {
     pub(super) place: String,
     /// How to log in; the second one when the server cannot encrypt and need not.
     ways: Vec<Opts>,
+    /// What gives the password, and the server that it is for.
+    tokens: Option<(Tokens, String)>,
     /// Whether a certificate of a trusted authority will do, whatever name is in it.
     authority_only: bool,
     timeout: Duration,
@@ -45,8 +54,13 @@ impl Dial {
         database: &str,
         connection: &Connection,
         password: Option<&SecretString>,
-    ) -> Self {
+        tokens: Option<Tokens>,
+    ) -> Result<Self, Error> {
         let mode = address.ssl_mode(connection.ssl_mode);
+        let mode = match &tokens {
+            Some(_) => tokens::encrypted(mode)?,
+            None => mode,
+        };
         let mut builder = OptsBuilder::default()
             .ip_or_hostname(&address.host)
             .tcp_port(address.port)
@@ -69,22 +83,37 @@ impl Dial {
         let encrypted = || Opts::from(builder.clone().ssl_opts(ssl_opts(mode, connection)));
         let plain = || Opts::from(builder.clone());
         let ways = match mode {
-            _ if address.is_socket() => vec![plain()],
+            _ if address.is_socket() && tokens.is_none() => vec![plain()],
             SslMode::Disable => vec![plain()],
             SslMode::Prefer => vec![encrypted(), plain()],
             _ => vec![encrypted()],
         };
-        Self {
+        Ok(Self {
             place,
             ways,
+            tokens: tokens.map(|tokens| (tokens, address.host.clone())),
             authority_only: mode == SslMode::VerifyCa,
             timeout: connection.connect_timeout,
-        }
+        })
+    }
+
+    /// The ways with the password of this moment. Azure takes a token as clear text, so the server must be verified wholly.
+    async fn present_ways(&self) -> Result<Vec<Opts>, Error> {
+        let Some((tokens, host)) = &self.tokens else {
+            return Ok(self.ways.clone());
+        };
+        let token = tokens.token(&self.place, host).await?;
+        let with_token = |way: &Opts| {
+            let builder = OptsBuilder::from_opts(way.clone());
+            builder.pass(Some(token.expose_secret())).into()
+        };
+        Ok(self.ways.iter().map(with_token).collect())
     }
 
     /// Logs in.
     pub(super) async fn open(&self) -> Result<Conn, Error> {
-        match tokio::time::timeout(self.timeout, self.try_each()).await {
+        let ways = self.present_ways().await?;
+        match tokio::time::timeout(self.timeout, self.try_each(&ways)).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => Err(convert::login_error(&self.place, &error)),
             Err(_) => Err(Error::Connect {
@@ -96,9 +125,9 @@ impl Dial {
         }
     }
 
-    async fn try_each(&self) -> Result<Conn, mysql_async::Error> {
+    async fn try_each(&self, ways: &[Opts]) -> Result<Conn, mysql_async::Error> {
         let mut last = None;
-        for way in &self.ways {
+        for way in ways {
             match login(way.clone()).await {
                 Err(error) if convert::server_cannot_encrypt(&error) => last = Some(error),
                 Err(error) if self.authority_only => match convert::presented_name(&error) {
@@ -114,7 +143,9 @@ impl Dial {
     /// Ends what the connection `id` is doing: its statement, or the connection as a whole.
     pub(super) async fn kill(&self, what: Kill, id: u32) -> Result<(), String> {
         let kill = async {
-            let mut connection = self.try_each().await?;
+            let ways = self.present_ways().await;
+            let ways = ways.map_err(|error| mysql_async::Error::Other(error.to_string().into()))?;
+            let mut connection = self.try_each(&ways).await?;
             let what = match what {
                 Kill::Statement => "QUERY",
                 Kill::Connection => "CONNECTION",

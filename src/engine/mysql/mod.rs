@@ -17,7 +17,12 @@ use std::fmt;
 use async_trait::async_trait;
 use secrecy::SecretString;
 
-use super::{Engine, Error, Session, address::Address, authorities};
+use super::{
+    Engine, Error, Session,
+    address::Address,
+    authorities,
+    tokens::{self, Tokens},
+};
 use crate::protocol::{Connection, Platform};
 
 /// MySQL and MariaDB servers, all reached with one login.
@@ -25,6 +30,8 @@ use crate::protocol::{Connection, Platform};
 pub struct MySql {
     connection: Connection,
     password: Option<SecretString>,
+    /// What is sent in place of the password.
+    tokens: Option<Tokens>,
 }
 
 impl MySql {
@@ -38,7 +45,15 @@ impl MySql {
         Ok(Self {
             connection: connection.clone(),
             password,
+            tokens: None,
         })
+    }
+
+    /// The same engine with access tokens in place of the password.
+    pub(super) fn with_tokens(mut self, tokens: Tokens) -> Result<Self, Error> {
+        tokens::encrypted(self.connection.ssl_mode)?;
+        self.tokens = Some(tokens);
+        Ok(self)
     }
 }
 
@@ -62,7 +77,8 @@ impl Engine for MySql {
             database,
             &self.connection,
             self.password.as_ref(),
-        );
+            self.tokens.clone(),
+        )?;
         Ok(Box::new(session::MySqlSession::open(dial).await?))
     }
 }

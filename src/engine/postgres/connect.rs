@@ -15,7 +15,12 @@ use super::{
 use crate::protocol::{Connection, SslMode};
 
 /// The driver's settings, without the password.
-pub(super) fn config(address: &Address, connection: &Connection, database: &str) -> Config {
+pub(super) fn config(
+    address: &Address,
+    connection: &Connection,
+    mode: SslMode,
+    database: &str,
+) -> Config {
     let mut config = Config::new();
     config
         .host(&address.host)
@@ -27,7 +32,7 @@ pub(super) fn config(address: &Address, connection: &Connection, database: &str)
         .keepalives_interval(Duration::from_secs(5))
         .keepalives_retries(4)
         .tcp_user_timeout(Duration::from_secs(60))
-        .ssl_mode(match address.ssl_mode(connection.ssl_mode) {
+        .ssl_mode(match mode {
             SslMode::Disable => config::SslMode::Disable,
             SslMode::Prefer => config::SslMode::Prefer,
             _ => config::SslMode::Require,

@@ -15,14 +15,20 @@ use std::fmt;
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{Engine, Error, Session, address::Address};
-use crate::protocol::{Connection, Platform};
+use super::{
+    Engine, Error, Session,
+    address::Address,
+    tokens::{self, Tokens},
+};
+use crate::protocol::{Connection, Platform, SslMode};
 
 /// PostgreSQL servers, all reached with one login.
 #[derive(Debug)]
 pub struct Postgres {
     connection: Connection,
     password: Option<SecretString>,
+    /// What is sent in place of the password.
+    tokens: Option<Tokens>,
     ledger_schema: Option<String>,
     tls: tls::Connectors,
     servers: servers::Servers,
@@ -38,18 +44,37 @@ impl Postgres {
         Ok(Self {
             connection: connection.clone(),
             password,
+            tokens: None,
             ledger_schema,
             tls: tls::Connectors::new(connection.ssl_root_cert.as_deref())?,
             servers: servers::Servers::default(),
         })
     }
 
-    fn config(&self, address: &Address, database: &str) -> tokio_postgres::Config {
-        let mut config = connect::config(address, &self.connection, database);
-        if let Some(password) = &self.password {
-            config.password(password.expose_secret());
+    /// The same engine with access tokens in place of the password.
+    pub(super) fn with_tokens(mut self, tokens: Tokens) -> Result<Self, Error> {
+        tokens::encrypted(self.connection.ssl_mode)?;
+        self.tokens = Some(tokens);
+        Ok(self)
+    }
+
+    fn mode(&self, address: &Address) -> Result<SslMode, Error> {
+        let mode = address.ssl_mode(self.connection.ssl_mode);
+        match &self.tokens {
+            Some(_) => tokens::encrypted(mode),
+            None => Ok(mode),
         }
-        config
+    }
+
+    async fn password(
+        &self,
+        place: &str,
+        address: &Address,
+    ) -> Result<Option<SecretString>, Error> {
+        match &self.tokens {
+            Some(tokens) => tokens.token(place, &address.host).await.map(Some),
+            None => Ok(self.password.clone()),
+        }
     }
 }
 
@@ -67,10 +92,14 @@ impl Engine for Postgres {
 
     async fn connect(&self, server: &str, database: &str) -> Result<Box<dyn Session>, Error> {
         let address = Address::parse(server, 5432)?;
-        let config = self.config(&address, database);
-        let mode = address.ssl_mode(self.connection.ssl_mode);
+        let place = format!("{server}:{database}");
+        let mode = self.mode(&address)?;
+        let mut config = connect::config(&address, &self.connection, mode, database);
+        if let Some(password) = self.password(&place, &address).await? {
+            config.password(password.expose_secret());
+        }
         let dial = connect::Dial {
-            place: format!("{server}:{database}"),
+            place,
             server: server.to_owned(),
             servers: self.servers.clone(),
             config,

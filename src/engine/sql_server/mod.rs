@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use secrecy::SecretString;
 
-use super::{Engine, Error, Session};
+use super::{Engine, Error, Session, tokens::Tokens};
 use crate::protocol::{Connection, Platform};
 
 /// SQL Servers, all reached with one login.
@@ -25,6 +25,8 @@ use crate::protocol::{Connection, Platform};
 pub struct SqlServer {
     connection: Connection,
     login: Arc<dial::Login>,
+    /// What gives the token for each login, in place of `login`.
+    tokens: Option<Tokens>,
     ledger_schema: Option<String>,
     authorities: Option<Arc<Vec<u8>>>,
 }
@@ -48,22 +50,57 @@ impl SqlServer {
                 return Err(Error::Settings(why.into()));
             }
         };
+        Self::made(connection, login, None, ledger_schema)
+    }
+
+    /// An engine whose access tokens come from an identity.
+    pub(super) fn with_tokens(
+        connection: &Connection,
+        tokens: Tokens,
+        ledger_schema: Option<String>,
+    ) -> Result<Self, Error> {
+        // Only says that there will be a token.
+        let login = dial::Login::Token(SecretString::default());
+        Self::made(connection, login, Some(tokens), ledger_schema)
+    }
+
+    fn made(
+        connection: &Connection,
+        login: dial::Login,
+        tokens: Option<Tokens>,
+        ledger_schema: Option<String>,
+    ) -> Result<Self, Error> {
         let engine = Self {
             connection: connection.clone(),
             login: Arc::new(login),
+            tokens,
             ledger_schema,
             authorities: authorities(connection.ssl_root_cert.as_deref())?,
         };
         // What no server could be reached with is said before anything connects.
-        engine.dial("localhost", "")?;
+        engine.dial("localhost", "", Arc::clone(&engine.login))?;
         Ok(engine)
     }
 
-    fn dial(&self, server: &str, database: &str) -> Result<dial::Dial, Error> {
+    async fn login(&self, server: &str, database: &str) -> Result<Arc<dial::Login>, Error> {
+        let Some(tokens) = &self.tokens else {
+            return Ok(Arc::clone(&self.login));
+        };
+        let host = address::Address::parse(server)?.host;
+        let token = tokens.token(&format!("{server}:{database}"), &host).await?;
+        Ok(Arc::new(dial::Login::Token(token)))
+    }
+
+    fn dial(
+        &self,
+        server: &str,
+        database: &str,
+        login: Arc<dial::Login>,
+    ) -> Result<dial::Dial, Error> {
         dial::Dial::new(
             server,
             database,
-            Arc::clone(&self.login),
+            login,
             self.connection.ssl_mode,
             self.authorities.clone(),
             self.connection.connect_timeout,
@@ -84,7 +121,8 @@ impl Engine for SqlServer {
     }
 
     async fn connect(&self, server: &str, database: &str) -> Result<Box<dyn Session>, Error> {
-        let dial = self.dial(server, database)?;
+        let login = self.login(server, database).await?;
+        let dial = self.dial(server, database, login)?;
         let session = session::SqlServerSession::open(dial, self.ledger_schema.clone()).await?;
         Ok(Box::new(session))
     }

@@ -92,11 +92,6 @@ impl SettingsFile {
         }
     }
 
-    /// The key vault that the file names.
-    pub(crate) fn vault(&self) -> Option<String> {
-        self.text(member::of_option("keyvaultname")?)
-    }
-
     /// A secret, decrypted when it is encrypted; none when the file has none.
     pub(crate) fn secret(&self, name: SecretName) -> Result<Option<SecretString>, Error> {
         let Some(stored) = self.stored(name) else {

@@ -50,9 +50,18 @@ impl LocalJobSettings {
         typed: &LocalDeployArguments,
         environment: Environment<'_>,
     ) -> Result<Self, Faults> {
+        Self::deploy_with(typed, environment, &Answers::default())
+    }
+
+    /// The same, with what a place that keeps secrets has answered: it counts where no other source gives anything.
+    pub fn deploy_with(
+        typed: &LocalDeployArguments,
+        environment: Environment<'_>,
+        answers: &Answers,
+    ) -> Result<Self, Faults> {
         read(environment, &typed.job, |reader, settings| Self {
             workers: workers(reader, typed.workers.as_deref()),
-            ..with_secrets(reader, &typed.password, settings)
+            ..with_secrets(reader, &typed.password, answers, settings)
         })
     }
 
@@ -61,10 +70,19 @@ impl LocalJobSettings {
         typed: &LocalMonitorArguments,
         environment: Environment<'_>,
     ) -> Result<Self, Faults> {
+        Self::monitor_with(typed, environment, &Answers::default())
+    }
+
+    /// The same, with what a place that keeps secrets has answered: it counts where no other source gives anything.
+    pub fn monitor_with(
+        typed: &LocalMonitorArguments,
+        environment: Environment<'_>,
+        answers: &Answers,
+    ) -> Result<Self, Faults> {
         read(environment, &typed.job, |reader, settings| Self {
             drain_timeout: drain_timeout(reader, typed.draintimeout.as_deref()),
             output: output(reader, typed.output.as_deref()),
-            ..with_secrets(reader, &typed.password, settings)
+            ..with_secrets(reader, &typed.password, answers, settings)
         })
     }
 
@@ -113,10 +131,11 @@ fn read(
 fn with_secrets(
     reader: &mut Reader<'_>,
     typed: &JobPasswordArguments,
+    answers: &Answers,
     settings: LocalJobSettings,
 ) -> LocalJobSettings {
     reader.open_file(&typed.file);
-    reader.use_answers(&Answers::default());
+    reader.use_answers(answers);
     // What a variable holds may be meant for other commands than one with a typed password.
     let access_token = match typed.password {
         Some(_) => None,

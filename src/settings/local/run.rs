@@ -45,9 +45,18 @@ pub struct LocalRunSettings {
 impl LocalRunSettings {
     /// What the options mean.
     pub fn new(typed: &LocalRunArguments, environment: Environment<'_>) -> Result<Self, Faults> {
+        Self::new_with(typed, environment, &Answers::default())
+    }
+
+    /// The same, with what a place that keeps secrets has answered: it counts where no other source gives anything.
+    pub fn new_with(
+        typed: &LocalRunArguments,
+        environment: Environment<'_>,
+        answers: &Answers,
+    ) -> Result<Self, Faults> {
         let mut reader = Reader::new(environment);
         reader.open_file(&typed.run.file);
-        reader.use_answers(&Answers::default());
+        reader.use_answers(answers);
         let settings = read(&mut reader, typed);
         reader.finish()?;
         Ok(settings)

@@ -300,6 +300,7 @@ fn check<T: Args + FromArgMatches>(read: Read<T>, expected: &[&str]) {
             "decrypted" | "deletelogs" => "true",
             "draintimeout" | "workers" => "7",
             "output" => "json",
+            "keyvaultname" => "no vault",
             _ => "other",
         };
         let mut typed = words(&[(name, value)]);
@@ -315,7 +316,13 @@ fn check<T: Args + FromArgMatches>(read: Read<T>, expected: &[&str]) {
 }
 
 const JOB: [&str; 2] = ["jobname", "store"];
-const SECRETS: [&str; 4] = ["settingsfile", "settingsfilekey", "decrypted", "password"];
+const SECRETS: [&str; 5] = [
+    "settingsfile",
+    "settingsfilekey",
+    "decrypted",
+    "keyvaultname",
+    "password",
+];
 
 #[test]
 fn each_step_has_the_options_that_mean_something_to_it() {

@@ -23,7 +23,7 @@ pub(crate) use options::{MemberOptions, Selection};
 
 pub use backend::{Aci, Backend, Batch, ContainerApp, Kubernetes};
 
-use super::{Environment, Faults, SettingsFile, reader::Reader, sources::secret};
+use super::{Environment, Faults, SettingsFile, ToVault, reader::Reader, sources::secret};
 use saver::Saver;
 
 /// The options of `savesettings`, as typed.
@@ -60,13 +60,26 @@ pub struct SavedFileArguments {
     /// Has no place in a file: it is made from the other options of the identity.
     #[arg(long, hide = true, value_name = "TEXT")]
     pub resourceid: Option<String>,
+    /// Job under whose own names the key vault keeps the secrets, so that no other job's take their place [default: none, and
+    /// all jobs of the vault share them].
+    #[arg(long, value_name = "NAME")]
+    pub jobname: Option<String>,
 }
 
-/// The file that the options mean, complete but not written yet.
+/// What is to be saved, where.
+#[derive(Clone, Debug)]
+pub struct Saved {
+    /// The file, complete but not written yet.
+    pub file: SettingsFile,
+    /// The secrets that the file has no more, and that a vault must have before it is written.
+    pub to_vault: Option<ToVault>,
+}
+
+/// What the options mean. Nothing is written yet.
 pub fn save<B: Backend>(
     typed: &SaveArguments<B>,
     environment: Environment<'_>,
-) -> Result<SettingsFile, Faults> {
+) -> Result<Saved, Faults> {
     let mut reader = Reader::new(environment);
     let file = open(&mut reader, &typed.file);
     let clear = reader.flag("--cleartext", typed.file.cleartext.as_deref(), false);
@@ -77,10 +90,11 @@ pub fn save<B: Backend>(
     saver.take(&typed.members);
     saver.leave_out();
     saver.check();
+    let to_vault = saver.take_out(typed.file.jobname.as_deref());
     saver.encrypt(clear);
     let file = saver.complete();
     reader.finish()?;
-    Ok(file)
+    Ok(Saved { file, to_vault })
 }
 
 fn open(reader: &mut Reader<'_>, typed: &SavedFileArguments) -> SettingsFile {

@@ -22,6 +22,7 @@ use crate::{
         },
         login,
         reader::Reader,
+        vault::{self, ToVault, Vault},
     },
 };
 
@@ -155,16 +156,56 @@ impl<'a, 'e, B: Backend> Saver<'a, 'e, B> {
             self.reader
                 .fault("--authtype", auth_type.as_deref(), problem);
         }
-        let vault = self.file.vault();
-        let secrets = self
-            .given
-            .iter()
-            .any(|member| self.secret_of(member).is_some());
-        if vault.is_some() && secrets {
-            let problem = "this version cannot put secrets into a key vault yet; leave out either the vault or the \
-                           secrets";
-            self.reader
-                .fault("--keyvaultname", vault.as_deref(), problem);
+    }
+
+    /// Takes the secrets out of a file that names a key vault, for the vault. `containerapp` keeps the connection string of
+    /// Service Bus as well, because the scaling rule of its workers holds it.
+    pub(super) fn take_out(&mut self, job: Option<&str>) -> Option<ToVault> {
+        let job = self.reader.text("--jobname", job);
+        let named = member::of_option("keyvaultname").and_then(|member| self.file.text(member));
+        let Some(named) = named else {
+            if job.is_some() {
+                let problem = "used only with --keyvaultname: a file has no names for jobs";
+                self.reader.fault("--jobname", job.as_deref(), problem);
+            }
+            return None;
+        };
+        let name = vault::name(self.reader, Some(&named))?;
+        let mut secrets = Vec::new();
+        for (member, name) in secret_members() {
+            if let Some(secret) = self.opened(member, name) {
+                secrets.push((name, secret));
+                let kept = B::NAME == "containerapp"
+                    && name == SecretName::ServiceBusTopicConnectionString;
+                if !kept {
+                    self.given.retain(|given| *given != member);
+                    self.file.document_mut().remove(member);
+                }
+            }
+        }
+        let mut vault = Vault::new(self.reader, name);
+        let of_file = |option| self.file.text(member::of_option(option)?);
+        vault.client = of_file("clientid").or(vault.client);
+        vault.tenant = of_file("tenantid").or(vault.tenant);
+        (!secrets.is_empty()).then_some(ToVault {
+            vault,
+            job,
+            secrets,
+        })
+    }
+
+    /// A secret in clear, as it was given or as the file has it; none for the mere name of a namespace.
+    fn opened(&mut self, member: &'static Member, name: SecretName) -> Option<SecretString> {
+        self.file.document().get(member)?;
+        if self.given.contains(&member) {
+            return self.secret_of(member);
+        }
+        match self.file.secret(name) {
+            Ok(secret) => secret.filter(|secret| is_secret(member, secret)),
+            Err(error) => {
+                self.reader.fault(KEY_OPTION, None, error);
+                None
+            }
         }
     }
 

@@ -46,7 +46,7 @@ impl Place {
             CANARY,
         ];
         let typed: SaveArguments<Batch> = parse(&[&login, words].concat());
-        save(&typed, &|_| None).unwrap().save().unwrap();
+        save(&typed, &|_| None).unwrap().file.save().unwrap();
         text
     }
 

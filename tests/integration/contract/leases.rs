@@ -50,6 +50,8 @@ pub(crate) async fn only_the_holder_writes_a_leased_object(fixture: Fixture) {
     let (storage, other) = fixture.made().await;
     let version = put(storage, "a", "1").await;
     let lease = storage.lease("a", LONG).await.unwrap().unwrap();
+    storage.begin("lines").await.unwrap();
+    let of_lines = storage.lease("lines", LONG).await.unwrap().unwrap();
     let bytes = || Bytes::from_static(b"2");
     let refused = [
         other.put("a", bytes(), Condition::Any).await.err(),
@@ -58,7 +60,8 @@ pub(crate) async fn only_the_holder_writes_a_leased_object(fixture: Fixture) {
             .put("a", bytes(), Condition::Unchanged(version))
             .await
             .err(),
-        other.append("a", bytes()).await.err(),
+        other.append("lines", bytes()).await.err(),
+        storage.append("lines", bytes()).await.err(),
         other.delete("a", None).await.err(),
         other.delete_all("a").await.err(),
     ];
@@ -74,6 +77,9 @@ pub(crate) async fn only_the_holder_writes_a_leased_object(fixture: Fixture) {
     assert_eq!(text(other, "a").await.unwrap(), "3");
     storage.release(lease).await.unwrap();
     put(other, "a", "4").await;
+    storage.release(of_lines).await.unwrap();
+    other.append("lines", bytes()).await.unwrap();
+    assert_eq!(text(storage, "lines").await.unwrap(), "2");
 }
 
 pub(crate) async fn a_lease_ends_with_its_object(fixture: Fixture) {

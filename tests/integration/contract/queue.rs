@@ -461,7 +461,7 @@ pub(crate) async fn many_share_the_work_within_the_limits(place: &dyn Place) {
     assert_eq!(counts(&*queue).await, (0, 0, 0));
 }
 
-/// Makes a test of every promise, in the place that `$place` makes.
+/// Makes a test of every promise, in the place that `$place` makes; none where there is none.
 macro_rules! queue_contract {
     ($place:expr) => {
         $crate::contract::queue::queue_contract! { @each $place;
@@ -488,7 +488,9 @@ macro_rules! queue_contract {
         $(
             #[test]
             fn $promise() {
-                let place = $place();
+                let Some(place) = $place() else {
+                    return;
+                };
                 $crate::support::postgres::runtime()
                     .block_on($crate::contract::queue::$promise(&place));
             }

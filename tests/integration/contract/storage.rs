@@ -448,6 +448,35 @@ pub(crate) async fn a_file_that_is_not_there_changes_nothing(fixture: Fixture) {
     assert!(matches!(error, Error::File { .. }), "{error:?}");
 }
 
+pub(crate) async fn reports_can_be_stored_again_and_again(fixture: Fixture) {
+    let (storage, other) = fixture.made().await;
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("commits.log", "1\n");
+    write("errors.log", "");
+    write("no name", "3");
+    std::fs::create_dir(folder.path().join("databases")).unwrap();
+    // The reference program has appended to its own.
+    storage
+        .append("commits.log", Bytes::from_static(b"0\n"))
+        .await
+        .unwrap();
+    for storage in [storage, other, storage] {
+        let stored = sbm::storage::consolidate(storage, folder.path())
+            .await
+            .unwrap();
+        assert_eq!(stored, ["commits.log", "errors.log"]);
+        assert_eq!(text(other, "commits.log").await.unwrap(), "1\n");
+        assert_eq!(text(other, "errors.log").await.unwrap(), "");
+        assert_eq!(names(other, "").await, ["commits.log", "errors.log"]);
+    }
+    let missing = folder.path().join("missing");
+    let error = sbm::storage::consolidate(storage, &missing)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::File { .. }), "{error:?}");
+}
+
 /// Every promise as a test of the module in which it is called.
 macro_rules! storage_contract {
     ($fixture:path) => {
@@ -470,6 +499,7 @@ macro_rules! storage_contract {
             odd_names_are_refused
             a_large_file_goes_there_and_back
             a_file_that_is_not_there_changes_nothing
+            reports_can_be_stored_again_and_again
         }
         $crate::contract::storage::storage_contract! { @each $fixture; leases:
             a_lease_has_one_holder

@@ -6,6 +6,7 @@ mod logins;
 mod lost_commits;
 mod proxy;
 mod scripts;
+mod tokens;
 
 use crate::support::fleet::{Fleet, Platform};
 

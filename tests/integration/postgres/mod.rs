@@ -5,6 +5,7 @@ mod logins;
 mod lost_commits;
 mod poolers;
 mod sessions;
+mod tokens;
 
 use std::{
     path::{Path, PathBuf},

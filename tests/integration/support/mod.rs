@@ -10,10 +10,12 @@ pub(crate) mod postgres;
 pub(crate) mod program;
 pub(crate) mod proxy;
 pub(crate) mod run_files;
+pub(crate) mod sandbox;
 pub(crate) mod scripted;
 pub(crate) mod silent;
 pub(crate) mod sql_server;
 pub(crate) mod tds_stub;
+pub(crate) mod token;
 
 use std::io::Write;
 

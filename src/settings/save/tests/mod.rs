@@ -51,9 +51,9 @@ impl Place {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
         };
-        let file =
+        let saved =
             save(&self.typed::<B>(words), &environment).map_err(|faults| faults.to_string())?;
-        file.save().unwrap();
+        saved.file.save().unwrap();
         let text = std::fs::read_to_string(self.path()).unwrap();
         Ok(serde_json::from_str(&text).unwrap())
     }
@@ -108,7 +108,7 @@ fn every_option<B: Backend>() {
             "eventhublogging" => "ScriptErrors",
             "trustservercertificate" | "deletebatchpool" => "true",
             "deletebatchjob" | "pollbatchpoolstatus" => "false",
-            // Goes with no secret in this version.
+            // A file with one has no secrets.
             "keyvaultname" => "",
             _ => "7",
         };
@@ -329,7 +329,7 @@ fn all_that_cannot_be_saved_is_told_at_once() {
         "--eventhublogging `Everything`",
         "--aciname: needed for aci",
         "--aciresourcegroup: needed for aci",
-        "--keyvaultname `v`: this version cannot put secrets into a key vault yet",
+        "--keyvaultname `v`: accepted are the name of a key vault",
     ] {
         assert!(refused.contains(part), "{part} is missing in {refused}");
     }
@@ -354,4 +354,70 @@ fn variables_are_saved_where_no_option_is_typed() {
     assert_eq!(json.get("KubernetesArgs"), None);
     let typed = place.typed::<Batch>(&["-p", "canary"]);
     assert!(!format!("{typed:?}").contains("canary"));
+}
+
+#[test]
+fn secrets_leave_the_file_for_the_vault() {
+    let place = Place::new();
+    let environment = |name: &str| (name == "SBM_SETTINGSFILEKEY").then(|| KEY.to_owned());
+    place
+        .save::<ContainerApp>(&["-u", "me", "-p", "canary-1", "--clientid", "c"])
+        .unwrap();
+    let connection = "Endpoint=sb://x/;SharedAccessKeyName=n;SharedAccessKey=canary-2";
+    let typed = place.typed::<ContainerApp>(&[
+        "--silent",
+        "--keyvaultname",
+        "fleet-vault",
+        "--jobname",
+        "update",
+        "--servicebustopicconnection",
+        connection,
+        "--eventhubconnection",
+        "namespace|hub",
+        "--storageaccountkey",
+        "canary-3",
+    ]);
+    let saved = save(&typed, &environment).unwrap();
+    assert!(!format!("{saved:?}").contains("canary"));
+    let to_vault = saved.to_vault.unwrap();
+    assert_eq!(to_vault.vault.name, "fleet-vault");
+    assert_eq!(to_vault.vault.client.as_deref(), Some("c"));
+    assert_eq!(to_vault.job.as_deref(), Some("update"));
+    let secrets = to_vault.secrets.iter();
+    let secrets: Vec<_> = secrets
+        .map(|(name, secret)| (*name, secret.expose_secret()))
+        .collect();
+    // What the file had already goes, too.
+    for expected in [
+        (SecretName::UserName, "me"),
+        (SecretName::Password, "canary-1"),
+        (SecretName::ServiceBusTopicConnectionString, connection),
+        (SecretName::StorageAccountKey, "canary-3"),
+    ] {
+        assert!(secrets.contains(&expected), "{:?}", expected.0);
+    }
+    assert_eq!(secrets.len(), 4);
+    // As long as nobody has saved the file, nothing of it has changed.
+    let password = || place.secret(SecretName::Password);
+    assert_eq!(password().as_deref(), Some("canary-1"));
+    saved.file.save().unwrap();
+    assert_eq!(password(), None);
+    assert_eq!(place.secret(SecretName::StorageAccountKey), None);
+    let kept = place.secret(SecretName::ServiceBusTopicConnectionString);
+    assert_eq!(kept.as_deref(), Some(connection));
+    let text = std::fs::read_to_string(place.path()).unwrap();
+    assert!(!text.contains("canary") && text.contains("namespace|hub"));
+    // Nothing is left to be moved but what is there for the scaling rule.
+    let again = save(&place.typed::<Batch>(&["--silent"]), &environment).unwrap();
+    assert_eq!(again.to_vault.unwrap().secrets.len(), 1);
+}
+
+#[test]
+fn a_job_has_names_of_its_own_only_in_a_vault() {
+    let refused = Place::new().save::<Batch>(&["--jobname", "update"]);
+    let refused = refused.unwrap_err();
+    assert!(
+        refused.contains("--jobname `update`: used only with --keyvaultname"),
+        "{refused}"
+    );
 }

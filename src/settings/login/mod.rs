@@ -1,10 +1,12 @@
 //! How to log in to the servers.
 
+mod identity;
+
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{LoginArguments, Source, file::document::MASK, reader::Reader};
 use crate::{
-    protocol::{Connection, Platform, SslMode},
+    protocol::{Connection, IdentityKind, Platform, SslMode},
     secrets::SecretName,
 };
 
@@ -20,15 +22,20 @@ pub(super) fn read(
     platform: Platform,
 ) -> (Connection, Option<SecretString>) {
     let token = token(reader, typed, platform);
-    auth_type(reader, typed.authtype.as_deref(), platform, token.is_some());
-    let user = match &token {
+    let given = typed.authtype.as_deref();
+    let kind = auth_type(reader, given, platform, token.is_some());
+    // An identity that is typed counts before a token that a variable holds.
+    let token = token.filter(|_| kind.is_none());
+    let user = match (&token, kind) {
         // The token says who logs in; a login without a name is how the engine knows.
-        Some(_) => record_token(reader),
-        None => user(reader, typed, platform),
+        (Some(_), _) => record_token(reader),
+        (None, Some(kind)) => identity::user(reader, typed, platform, kind),
+        (None, None) => user(reader, typed, platform),
     };
     let ssl_mode = ssl_mode(reader, typed);
     let connection = Connection {
         user,
+        identity: kind.map(|kind| identity::login(reader, kind)),
         ssl_mode,
         ssl_root_cert: ssl_root_cert(reader, typed, ssl_mode),
         connect_timeout: reader.seconds(
@@ -42,8 +49,22 @@ pub(super) fn read(
         refuse_login(reader, typed);
         return (connection, None);
     }
-    let password = token.or_else(|| password(reader, typed));
+    let password = match kind {
+        Some(kind) => identity::refuse_password(reader, typed, kind),
+        None => token.or_else(|| password(reader, typed)),
+    };
     (connection, password)
+}
+
+/// Whether a name and a password log in. Faults are told by `read`.
+pub(super) fn is_by_password(
+    reader: &mut Reader<'_>,
+    typed: &LoginArguments,
+    platform: Platform,
+) -> bool {
+    let token = token(reader, typed, platform);
+    let kind = auth_type(reader, typed.authtype.as_deref(), platform, token.is_some());
+    platform != Platform::Sqlite && token.is_none() && kind.is_none()
 }
 
 /// The access token, unless options name a user. A name that only a variable or a file holds may be meant for other
@@ -63,50 +84,54 @@ fn record_token(reader: &mut Reader<'_>) -> Option<String> {
     None
 }
 
-/// Knows the names of the reference program's types; only `Password` can be used so far. A token is that of an identity, so
+/// Knows the names of the reference program's types; which identity logs in, if one does. A token is that of an identity, so
 /// with one a file may name such a type.
-fn auth_type(reader: &mut Reader<'_>, given: Option<&str>, platform: Platform, has_token: bool) {
+fn auth_type(
+    reader: &mut Reader<'_>,
+    given: Option<&str>,
+    platform: Platform,
+    has_token: bool,
+) -> Option<IdentityKind> {
     let text = reader.given("--authtype", given, &"Password");
     // Where nobody logs in, a variable or a file is there for other commands.
-    let Some(text) = text.filter(|_| given.is_some() || platform != Platform::Sqlite) else {
-        return;
-    };
+    let text = text.filter(|_| given.is_some() || platform != Platform::Sqlite)?;
     let option = "--authtype";
-    match text.trim().to_ascii_lowercase().as_str() {
-        "password" => {}
-        "managedidentity" | "azureaddefault" if has_token && given.is_none() => {}
-        "managedidentity" | "azureaddefault" | "azureadpassword" => {
-            reader.fault_unless_shown(option, &text, not_yet(platform));
+    let name = text.trim().to_ascii_lowercase();
+    match (identity::kind(&name), name.as_str()) {
+        (Some(_), _) if has_token && given.is_none() => {}
+        (Some(_), _) if platform == Platform::Sqlite => {
+            let problem =
+                "SQLite databases are files and know no login; leave it out, or use Password";
+            reader.fault_unless_shown(option, &text, problem);
         }
-        other => match needs_a_person(other) {
+        (Some(kind), _) => return Some(kind),
+        (None, "password") => {}
+        (None, "azureadpassword") => {
+            let problem = "Entra ID gives programs no token for the password of a user; use AzureADDefault, \
+                           ManagedIdentity or Password";
+            reader.fault_unless_shown(option, &text, problem);
+        }
+        (None, other) => match needs_a_person(other) {
             Some(problem) => reader.fault_unless_shown(option, &text, problem),
-            None => reader.fault(option, Some(&text), "accepted is Password"),
+            None => {
+                let accepted = "accepted are Password, ManagedIdentity and AzureADDefault";
+                reader.fault(option, Some(&text), accepted);
+            }
         },
     }
-}
-
-fn not_yet(platform: Platform) -> String {
-    let token = match platform {
-        Platform::SqlServer => {
-            format!(", or an access token in {TOKEN_VARIABLE} without --authtype")
-        }
-        _ => String::new(),
-    };
-    format!(
-        "this version cannot log in so yet; use Password, with --username and --password or SBM_USERNAME and \
-         SBM_PASSWORD{token}"
-    )
+    None
 }
 
 /// Why a type cannot be used where nobody sits, whatever the version.
 pub(super) fn needs_a_person(name: &str) -> Option<&'static str> {
     match name.to_ascii_lowercase().as_str() {
         "windows" | "azureadintegrated" => Some(
-            "needs a signed-in Windows user, which a build machine does not have; use Password",
+            "needs a signed-in Windows user, which a build machine does not have; use Password, ManagedIdentity or \
+             AzureADDefault",
         ),
-        "azureadinteractive" => {
-            Some("needs a person at a browser, and this program never asks; use Password")
-        }
+        "azureadinteractive" => Some(
+            "needs a person at a browser, and this program never asks; use Password, ManagedIdentity or AzureADDefault",
+        ),
         _ => None,
     }
 }
@@ -318,11 +343,71 @@ mod tests {
     }
 
     #[test]
+    fn an_identity_logs_in_without_a_password() {
+        for (name, kind) in [
+            ("ManagedIdentity", IdentityKind::ManagedIdentity),
+            ("azureaddefault", IdentityKind::AzureAdDefault),
+        ] {
+            let by = |typed: &mut LoginArguments| typed.authtype = Some(name.into());
+            let (connection, password) = login(by, Platform::SqlServer).unwrap();
+            assert_eq!(connection.identity.unwrap().kind, kind);
+            assert_eq!((connection.user, password.is_none()), (None, true));
+            // Elsewhere the name of the login is not in the token.
+            let (connection, password) = postgres(by).unwrap();
+            assert_eq!(connection.user.as_deref(), Some("variable"));
+            assert!(password.is_none());
+            let fault = postgres(|typed| {
+                by(typed);
+                typed.password = Some("canary".into());
+            });
+            let fault = fault.unwrap_err();
+            assert!(
+                fault.starts_with("--password: not used with --authtype"),
+                "{fault}"
+            );
+            assert!(!fault.contains("canary"));
+            assert!(login(by, Platform::Sqlite).is_err());
+        }
+        let fault = login(
+            |typed| {
+                typed.authtype = Some("ManagedIdentity".into());
+                typed.username = Some("me".into());
+            },
+            Platform::SqlServer,
+        );
+        assert!(fault.unwrap_err().starts_with("--username `me`: not used"));
+    }
+
+    #[test]
+    fn what_else_is_known_of_an_identity_comes_from_variables() {
+        let environment = |name: &str| match name {
+            "SBM_IDENTITYNAME" => Some("fleet-identity".to_owned()),
+            "SBM_CLIENTID" => Some("client-1".to_owned()),
+            "SBM_TENANTID" => Some("tenant-1".to_owned()),
+            "SBM_ACCESS_TOKEN" => Some("canary".to_owned()),
+            _ => None,
+        };
+        let mut reader = Reader::new(&environment);
+        let typed = LoginArguments {
+            authtype: Some("ManagedIdentity".into()),
+            ..LoginArguments::default()
+        };
+        let (connection, password) = read(&mut reader, &typed, Platform::MySql);
+        reader.finish().unwrap();
+        assert_eq!(connection.user.as_deref(), Some("fleet-identity"));
+        let identity = connection.identity.unwrap();
+        assert_eq!(identity.client.as_deref(), Some("client-1"));
+        assert_eq!(identity.tenant.as_deref(), Some("tenant-1"));
+        assert!(password.is_none());
+        let mut reader = Reader::new(&environment);
+        let (connection, password) = read(&mut reader, &typed, Platform::SqlServer);
+        assert!(connection.identity.is_some() && password.is_none());
+    }
+
+    #[test]
     fn login_types_are_known_by_name_and_refused_with_what_works() {
         assert!(postgres(|typed| typed.authtype = Some("PASSWORD".into())).is_ok());
         for name in [
-            "ManagedIdentity",
-            "AzureADDefault",
             "AzureADPassword",
             "Windows",
             "AzureADIntegrated",
