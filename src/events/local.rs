@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -13,23 +13,19 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::{
     sync::mpsc,
-    task::JoinHandle,
     time::{sleep, timeout},
 };
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
-use super::{EventReader, Events, Feed, FeedError};
+use super::{
+    EventReader, Events, Feed, FeedError,
+    outbox::{COLLECT, Outbox, Waiting},
+};
 use crate::{
     protocol::{Event, RunPaths},
     storage::{self, FULL, Journal, LineReader, Storage},
 };
-
-/// Events that may wait; at some hundred bytes each they cost a few megabytes.
-const WAITING: usize = 10_000;
-
-/// Events are collected for this long, so that a busy worker writes a few times a second.
-const COLLECT: Duration = Duration::from_millis(200);
 
 /// The bytes that are written at once.
 const GROUP: usize = 256 * 1024;
@@ -40,9 +36,6 @@ const TRIES: u32 = 3;
 /// One try takes this long at most.
 const ONE_TRY: Duration = Duration::from_secs(10);
 
-/// How long the last events may take.
-const LAST: Duration = Duration::from_secs(10);
-
 /// How often a feed looks for more.
 const LOOK: Duration = Duration::from_millis(300);
 
@@ -51,83 +44,44 @@ const AHEAD: usize = 1_000;
 
 /// Stores the events of one worker.
 #[derive(Debug)]
-pub struct LocalEvents {
-    place: String,
-    queue: Mutex<Option<mpsc::Sender<Event>>>,
-    dropped: Arc<AtomicU64>,
-    writer: Mutex<Option<JoinHandle<()>>>,
-}
+pub struct LocalEvents(Outbox);
 
 impl LocalEvents {
     /// A task of the present runtime writes what is published.
     pub fn new(storage: Arc<dyn Storage>, paths: &RunPaths, worker: &str) -> Self {
-        let (queue, receiver) = mpsc::channel(WAITING);
-        let dropped = Arc::new(AtomicU64::new(0));
         let journal = Journal::new(storage, paths.events_of(worker), FULL);
-        Self {
-            place: format!("events {journal}"),
-            queue: Mutex::new(Some(queue)),
-            writer: Mutex::new(Some(tokio::spawn(write(
-                journal,
-                receiver,
-                Arc::clone(&dropped),
-            )))),
-            dropped,
-        }
+        let place = format!("events {journal}");
+        Self(Outbox::new(place, |waiting, dropped| {
+            write(journal, waiting, dropped)
+        }))
     }
 }
 
 impl fmt::Display for LocalEvents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.place)
+        self.0.fmt(f)
     }
 }
 
 #[async_trait]
 impl Events for LocalEvents {
     fn publish(&self, event: Event) {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = queue
-            .as_ref()
-            .is_some_and(|queue| queue.try_send(event).is_ok());
-        if !sent {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        self.0.publish(event);
     }
 
     fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        self.0.dropped()
     }
 
     async fn close(&self) {
-        drop(take(&self.queue));
-        if let Some(mut writer) = take(&self.writer)
-            && timeout(LAST, &mut writer).await.is_err()
-        {
-            writer.abort();
-            log::warn!("{self}: the last events are lost");
-        }
-        let dropped = self.dropped();
-        if dropped > 0 {
-            log::warn!("{self}: {dropped} events are lost; results are not concerned");
-        }
+        self.0.close().await;
     }
 }
 
-fn take<T>(held: &Mutex<Option<T>>) -> Option<T> {
-    held.lock().unwrap_or_else(PoisonError::into_inner).take()
-}
-
 /// Writes until nobody publishes any more.
-async fn write(mut journal: Journal, mut queue: mpsc::Receiver<Event>, dropped: Arc<AtomicU64>) {
+async fn write(mut journal: Journal, mut waiting: Waiting, dropped: Arc<AtomicU64>) {
     let mut events = Vec::new();
-    while queue.recv_many(&mut events, WAITING).await > 0 {
-        if !queue.is_closed() {
-            sleep(COLLECT).await;
-        }
-        while let Ok(event) = queue.try_recv() {
-            events.push(event);
-        }
+    while waiting.collect(&mut events).await {
         for group in groups(&events) {
             let GroupOfLines { lines, count } = group;
             if let Err(why) = append(&mut journal, &lines).await

@@ -2,6 +2,7 @@
 
 mod in_process;
 mod local;
+mod outbox;
 
 use std::fmt::{Debug, Display};
 
@@ -12,6 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use in_process::{InProcess, Subscription};
 pub use local::{LocalEventReader, LocalEvents};
+pub(crate) use outbox::{Outbox, Waiting};
 
 use crate::protocol::Event;
 

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -16,24 +16,14 @@ use fe2o3_amqp_types::messaging::{
     annotations::OwnedKey,
 };
 use serde_amqp::Value;
-use tokio::{
-    sync::mpsc,
-    task::JoinHandle,
-    time::{sleep, timeout},
-};
+use tokio::time::{sleep, timeout};
 
 use super::{Hub, form};
 use crate::{
     azure::amqp::{BATCH_FORMAT, Connection, Error, Session, encode, pause, symbol},
-    events::Events,
+    events::{Events, Outbox, Waiting},
     protocol::Event,
 };
-
-/// Events that may wait; at some hundred bytes each they cost a few megabytes.
-const WAITING: usize = 10_000;
-
-/// Events are collected for this long, so that a busy worker sends a few times a second.
-const COLLECT: Duration = Duration::from_millis(200);
 
 /// What a link takes that does not say it, and what is left free in a batch for its frame, and for each event in it.
 const USUAL: usize = 256 * 1024;
@@ -46,81 +36,48 @@ const TRIES: u32 = 4;
 /// One try takes this long at most.
 const ONE_TRY: Duration = Duration::from_secs(20);
 
-/// How long the last events may take.
-const LAST: Duration = Duration::from_secs(10);
-
 /// Publishes the events of one worker, in order.
 #[derive(Debug)]
-pub struct HubEvents {
-    place: String,
-    queue: Mutex<Option<mpsc::Sender<Event>>>,
-    dropped: Arc<AtomicU64>,
-    writer: Mutex<Option<JoinHandle<()>>>,
-}
+pub struct HubEvents(Outbox);
 
 impl HubEvents {
     /// A task of the present runtime sends what is published.
     pub fn new(hub: Arc<Hub>, job: &str, worker: &str) -> Self {
-        let (queue, receiver) = mpsc::channel(WAITING);
-        let dropped = Arc::new(AtomicU64::new(0));
         let place = format!("events in {hub}");
-        let writer = Writer {
-            hub,
-            job: job.to_lowercase(),
-            worker: worker.to_owned(),
-            // One partition for each worker, so that its events stay in order.
-            key: uuid::Uuid::new_v4().simple().to_string(),
-            dropped: Arc::clone(&dropped),
-            link: None,
-        };
-        Self {
-            place,
-            queue: Mutex::new(Some(queue)),
-            writer: Mutex::new(Some(tokio::spawn(writer.run(receiver)))),
-            dropped,
-        }
+        Self(Outbox::new(place, |waiting, dropped| {
+            let writer = Writer {
+                hub,
+                job: job.to_lowercase(),
+                worker: worker.to_owned(),
+                // One partition for each worker, so that its events stay in order.
+                key: uuid::Uuid::new_v4().simple().to_string(),
+                dropped,
+                link: None,
+            };
+            writer.run(waiting)
+        }))
     }
 }
 
 impl fmt::Display for HubEvents {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.place)
+        self.0.fmt(f)
     }
 }
 
 #[async_trait]
 impl Events for HubEvents {
     fn publish(&self, event: Event) {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let sent = queue
-            .as_ref()
-            .is_some_and(|queue| queue.try_send(event).is_ok());
-        if !sent {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        self.0.publish(event);
     }
 
     fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        self.0.dropped()
     }
 
     async fn close(&self) {
-        drop(take(&self.queue));
-        if let Some(mut writer) = take(&self.writer)
-            && timeout(LAST, &mut writer).await.is_err()
-        {
-            writer.abort();
-            log::warn!("{self}: the last events are lost");
-        }
-        let dropped = self.dropped();
-        if dropped > 0 {
-            log::warn!("{self}: {dropped} events are lost; results are not concerned");
-        }
+        self.0.close().await;
     }
-}
-
-fn take<T>(held: &Mutex<Option<T>>) -> Option<T> {
-    held.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// A link to the hub.
@@ -141,15 +98,9 @@ struct Writer {
 }
 
 impl Writer {
-    async fn run(mut self, mut queue: mpsc::Receiver<Event>) {
+    async fn run(mut self, mut waiting: Waiting) {
         let mut events = Vec::new();
-        while queue.recv_many(&mut events, WAITING).await > 0 {
-            if !queue.is_closed() {
-                sleep(COLLECT).await;
-            }
-            while let Ok(event) = queue.try_recv() {
-                events.push(event);
-            }
+        while waiting.collect(&mut events).await {
             let bodies: Vec<Vec<u8>> = events
                 .drain(..)
                 .filter_map(|event| self.body(&event))
